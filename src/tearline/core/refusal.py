@@ -1,0 +1,116 @@
+"""The one list of reasons for an expected 'no', each with its HTTP status and its sentence.
+
+A refusal is part of the product: it is answered as a problem document (RFC 9457) by the API, and as a
+translated sentence by the pages. Sentences may hold named placeholders, filled from the refusal's details.
+``docs/reasons.md`` is made from this list, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+def _(message: str) -> str:
+    """Marks a sentence for translation; the face that shows it translates."""
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a reason code means: the HTTP status that carries it and the English sentence for a person."""
+
+    status: int
+    sentence: str
+
+
+REASONS: dict[str, Reason] = {
+    # Anyone, anything
+    "invalid": Reason(422, _("Some of what was sent does not make sense; see the fields.")),
+    "malformed": Reason(400, _("The request could not be read.")),
+    "too_large": Reason(413, _("The request is too large.")),
+    "unsupported_media_type": Reason(415, _("This kind of content is not accepted here.")),
+    "method_not_allowed": Reason(405, _("This address does not answer this method.")),
+    "not_acceptable": Reason(406, _("This address cannot answer in the form asked for.")),
+    "not_found": Reason(404, _("There is nothing here by that name.")),
+    "conflict": Reason(409, _("This clashes with something that already exists.")),
+    "already_taken": Reason(409, _("This is already in use; choose another.")),
+    "changed_meanwhile": Reason(409, _("Somebody else changed this meanwhile. Load it again and repeat your change.")),
+    "not_editable": Reason(409, _("This can no longer be changed in its present state.")),
+    "idempotency_key_missing": Reason(400, _("This request needs an Idempotency-Key header.")),
+    "idempotency_key_reused": Reason(422, _("This idempotency key was used for a different request.")),
+    "too_many_attempts": Reason(429, _("Too many attempts. Please wait a little and try again.")),
+    "unavailable": Reason(503, _("The service is busy right now. Please try again; nothing is lost.")),
+    # Who is asking
+    "not_signed_in": Reason(401, _("Please sign in first.")),
+    "session_ended": Reason(401, _("Your session has ended. Please sign in again.")),
+    "not_allowed": Reason(403, _("You may not do this.")),
+    "csrf": Reason(403, _("This form is too old. Load the page again and repeat.")),
+    "wrong_credentials": Reason(401, _("The e-mail address or the password is wrong.")),
+    "totp_required": Reason(401, _("Enter the code from your authenticator app.")),
+    "wrong_totp": Reason(401, _("That code is wrong or was used already.")),
+    "locked": Reason(429, _("Too many failed sign-ins. Try again in %(minutes)s minutes.")),
+    # Phone sign-in
+    "invalid_phone": Reason(422, _("This is not a phone number we can reach. Include the country code, such as +852.")),
+    "unsupported_country": Reason(422, _("We cannot send codes to this country.")),
+    "resend_too_soon": Reason(429, _("A code is on its way. You can ask for another in %(seconds)s seconds.")),
+    "wrong_code": Reason(422, _("That code is wrong. You have %(tries_left)s tries left.")),
+    "code_expired": Reason(422, _("That code is no longer valid. Ask for a new one.")),
+    "member_blocked": Reason(403, _("This membership has been suspended. Please contact us.")),
+    # Claiming
+    "not_started": Reason(409, _("This campaign has not started yet.")),
+    "ended": Reason(409, _("This campaign has ended.")),
+    "paused": Reason(409, _("This campaign is paused. Please come back a little later.")),
+    "wrong_password": Reason(422, _("That password is not right. Check it and try again.")),
+    "not_in_audience": Reason(403, _("This campaign is for a particular group of members, and you are not in it.")),
+    "member_limit_reached": Reason(409, _("You have already claimed as often as this campaign allows.")),
+    "daily_limit_reached": Reason(409, _("You have claimed as often as is allowed today. Come back tomorrow.")),
+    "prize_limit_reached": Reason(409, _("You have already claimed this gift as often as is allowed.")),
+    "offer_member_limit_reached": Reason(409, _("You already hold as many of one of these coupons as is allowed.")),
+    "sold_out": Reason(409, _("All of these have been given out.")),
+    "inventory_lowered": Reason(409, _("The inventory can only be raised. It is %(inventory)s now.")),
+    # Redeeming
+    "code_not_recognised": Reason(404, _("This is not a coupon that can be used here.")),
+    "code_misread": Reason(422, _("This code has a typing mistake. Please check it.")),
+    "screenshot": Reason(422, _("This QR code is out of date. Ask for the coupon on the member's own screen.")),
+    "other_merchant": Reason(403, _("This coupon belongs to another merchant.")),
+    "other_store": Reason(403, _("This coupon cannot be used at this store.")),
+    "not_applicable": Reason(422, _("This coupon cannot be redeemed in this way.")),
+    "minimum_not_reached": Reason(422, _("The minimum spend of this coupon is not reached.")),
+    "not_valid_yet": Reason(409, _("This coupon is not valid yet.")),
+    "not_valid_now": Reason(409, _("This coupon cannot be used at this time of the week.")),
+    "expired": Reason(409, _("This coupon has expired.")),
+    "already_redeemed": Reason(409, _("This coupon has already been used.")),
+    "held_elsewhere": Reason(409, _("This coupon is being used somewhere else right now.")),
+    "hold_expired": Reason(409, _("The preparation has expired. Scan the coupon again.")),
+    "coupon_void": Reason(409, _("This coupon has been cancelled.")),
+    "already_reversed": Reason(409, _("This redemption has already been undone.")),
+    "reversal_too_late": Reason(409, _("This redemption can no longer be undone here.")),
+}
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an expected answer, not an error
+    """An expected 'no'.
+
+    Args:
+        reason: a key of ``REASONS``.
+        fields: for ``invalid`` and its like, what is wrong with which field: a dotted path to an
+            English sentence.
+        details: values for the sentence's placeholders, and members of the problem document.
+    """
+
+    def __init__(self, reason: str, *, fields: dict[str, str] | None = None, **details: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fields = fields or {}
+        self.details = details
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that carries this refusal."""
+        return REASONS[self.reason].status
+
+    @property
+    def sentence(self) -> str:
+        """The English sentence, placeholders not yet filled."""
+        return REASONS[self.reason].sentence

@@ -1,0 +1,32 @@
+"""PostgreSQL: the engine, the one way to open a transaction, ids, and the base of all tables.
+
+A write looks alike everywhere::
+
+    async with transaction(database) as tx:
+        await actions.pause_campaign(tx, actor, campaign_id, now)
+    # committed here, and only now may the answer say so
+
+A read takes a plain connection::
+
+    async with database.connection() as connection:
+        rows = await reads.merchants(connection)
+
+Both hand out SQLAlchemy's ``AsyncConnection``: statements are Core or ORM-entity selects, rows are
+named tuples; there are no ORM sessions. The hot lane takes raw psycopg connections from
+``database.hot_pool`` and writes its few statements by hand.
+"""
+
+from tearline.db.base import Base, LocalisedText, new_id
+from tearline.db.engine import Database, transaction
+from tearline.db.problems import is_connection_lost, is_retryable, violated_constraint
+
+__all__ = [
+    "Base",
+    "Database",
+    "LocalisedText",
+    "is_connection_lost",
+    "is_retryable",
+    "new_id",
+    "transaction",
+    "violated_constraint",
+]

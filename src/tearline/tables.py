@@ -1,0 +1,11 @@
+"""Imports every table, so that ``Base.metadata`` is whole: for drafting migrations and for checking drift."""
+
+import tearline.campaigns.model
+import tearline.coupons.model
+import tearline.members.model
+import tearline.merchants.model
+import tearline.notices.model
+import tearline.offers.model  # noqa: F401
+from tearline.db import Base
+
+metadata = Base.metadata
