@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -67,6 +68,8 @@ class Staff(Base):
     role: Mapped[str]
     password_hash: Mapped[str]
     totp_secret: Mapped[str | None]
+    totp_new_secret: Mapped[str | None]
+    """A secret that an authenticator app has been shown but not yet confirmed with a code."""
     language: Mapped[str] = mapped_column(server_default="en")
     state: Mapped[str] = mapped_column(server_default="active")
     failed_sign_ins: Mapped[int] = mapped_column(server_default="0")
@@ -85,6 +88,23 @@ class Staff(Base):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """A member of staff as others may see it: without what signs in."""
+
+    id: UUID
+    merchant_id: UUID | None
+    store_id: UUID | None
+    email: str
+    name: str
+    role: str
+    language: str
+    state: str
+    has_totp: bool
+    locked_until: datetime | None
+    created_at: datetime
+
+
 class StaffSession(Base):
     """A signed-in browser of a staff member; the cookie holds a random token, the table its SHA-256."""
 
@@ -98,6 +118,7 @@ class StaffSession(Base):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    """The end unless the session is used before: idle time counted, never past its longest life."""
     address: Mapped[str]
     user_agent: Mapped[str]
     __table_args__ = (Index("ix_staff_session_staff_id", "staff_id"),)

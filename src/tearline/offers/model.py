@@ -15,8 +15,8 @@ from tearline.db import Base, LocalisedText
 class Offer(Base):
     """What a coupon gives, where, when, to whom, and who pays.
 
-    ``benefit``, ``scope`` and ``validity`` hold the values of ``core.offers`` as JSON; that module says
-    what they mean and refuses what makes no sense.
+    ``benefit``, ``scope``, ``cart_rules`` and ``validity`` hold the values of ``core.offers`` as JSON (see
+    ``offers.stored``). That module says what they mean, ``core.offer_checks`` refuses what makes no sense.
     """
 
     __tablename__ = "offer"
@@ -35,6 +35,8 @@ class Offer(Base):
     minimum_spend: Mapped[int] = mapped_column(server_default="0")
     """Minor units of ``currency``; 0 for none."""
     scope: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    cart_rules: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """``core.offers.CartRules`` as JSON: combining, excluded lines, the threshold's base, refunds."""
     funding_platform_basis_points: Mapped[int]
     """The platform's share of the discount, in hundredths of a percent; the merchant bears the rest."""
     validity: Mapped[dict[str, Any]]

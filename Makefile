@@ -1,0 +1,57 @@
+# Tearline. `make demo` to see it, `make check test` before you hand in, `make bench` to measure.
+#
+#   make demo [PORT=8100] [RESET=1]
+#   make test [ARGS='tests/core -k claim']
+#   make bench [ONLY=claims] [QUICK=1]
+
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+RUN_LOCK := .venv/.installed-run
+DEV_LOCK := .venv/.installed-dev
+ASSETS := src/tearline/web/static/manifest.json
+
+.PHONY: demo test check bench assets browser lock clean
+
+demo: $(RUN_LOCK) assets
+	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
+
+test: $(DEV_LOCK) assets browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_LOCK)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(DEV_LOCK) assets
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+$(RUN_LOCK): requirements.lock pyproject.toml
+	@scripts/install requirements.lock $(PYTHON)
+	@touch $@
+
+$(DEV_LOCK): requirements-dev.lock pyproject.toml
+	@scripts/install requirements-dev.lock $(PYTHON)
+	@touch $(RUN_LOCK) $@
+
+# Built again only when a source changed.
+assets: $(ASSETS)
+$(ASSETS): $(RUN_LOCK) package-lock.json $(shell find frontend src/tearline/web -name static -prune -o -type f \( -path 'frontend/*' -o -name '*.html' \) -print) $(shell find src/tearline/i18n/locales -name '*.po' 2>/dev/null)
+	@scripts/assets
+	@touch $@
+
+# The tests drive a real Chromium; where there is none and apt can install it, it is installed.
+browser:
+	@scripts/browser
+
+# The locks hold hashes and no addresses.
+lock: $(DEV_LOCK)
+	@$(BIN)/python -m pip install -q uv
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group dev -o requirements-dev.lock
+
+clean:
+	rm -rf .venv node_modules src/tearline/web/static

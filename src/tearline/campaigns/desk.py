@@ -1,0 +1,404 @@
+"""The claim desk: claims of one campaign are decided and committed in groups.
+
+A batch is one transaction. It locks the campaign's row, reads what the decisions depend on, lets
+``core.claiming`` decide claim by claim in the order of arrival, writes what was granted, and commits;
+only then does anyone get an answer. Every claim carries an idempotency key, so a batch whose commit is in
+doubt (the server went away) is simply run again: what was committed is found as a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from tearline.campaigns import desk_sql as sql
+from tearline.campaigns.definitions import Definition, load_definition
+from tearline.core.audience import marks_of
+from tearline.core.claiming import MemberCounts, OfferStock, PrizeRules, Stock, decide
+from tearline.core.codes import make_codes
+from tearline.core.offers import can_be_issued, coupon_window
+from tearline.core.passwords import MAXIMUM_LENGTH, password_key
+from tearline.core.refusal import Refusal
+from tearline.db import Database, is_connection_lost, is_retryable, new_id, violated_constraint
+from tearline.db.engine import HotConnection
+from tearline.db.groupcommit import GroupCommit
+from tearline.i18n import _
+
+log = structlog.get_logger()
+
+MAXIMUM_KEY_LENGTH = 128
+"""Characters of an idempotency key."""
+
+
+class IssuedCoupon(msgspec.Struct, frozen=True):
+    """A coupon as the claim's answer names it."""
+
+    id: UUID
+    offer_id: UUID
+    code: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True):
+    """A granted claim. ``replayed`` is True when an earlier request with the same key had it granted."""
+
+    claim_id: UUID
+    campaign_id: UUID
+    prize_id: UUID
+    claimed_at: datetime
+    replayed: bool
+    coupons: list[IssuedCoupon]
+
+
+@dataclass(slots=True)
+class _Request:
+    member_id: UUID
+    epoch: int
+    password_key: str
+    idempotency_key: str
+    deadline: float
+    claim_id: UUID = field(default_factory=new_id)
+    """Chosen once, so that a batch that is run again knows its own claims from others' replays."""
+
+
+@dataclass(slots=True)
+class _Granted:
+    request: _Request
+    prize: PrizeRules
+    answer: ClaimAnswer
+
+
+def _is_good_key(key: str) -> bool:
+    return 0 < len(key) <= MAXIMUM_KEY_LENGTH and key.isascii() and key.isprintable()
+
+
+class _StaleDefinition(Exception):  # noqa: N818 - a signal to load the definition again, never shown
+    """The locked row has another version than the definition in memory."""
+
+
+class ClaimDesk:
+    """Takes claims of all campaigns, for one process; several processes may run one each.
+
+    Args:
+        clock: the present time, aware.
+        patience_seconds: how long a claim may wait for the database to come back before it is answered
+            with ``unavailable``.
+        observe_batch: told the size of each committed batch and the seconds it took.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience_seconds: float = 10.0,
+        maximum_batch: int = 256,
+        observe_batch: Callable[[int, float], None] = lambda size, seconds: None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._patience_seconds = patience_seconds
+        self._maximum_batch = maximum_batch
+        self._observe_batch = observe_batch
+        self._definitions: dict[str, Definition] = {}
+        self._queues: dict[str, GroupCommit[_Request, ClaimAnswer]] = {}
+
+    async def claim(
+        self, campaign_code: str, member_id: UUID, epoch: int, password: str, idempotency_key: str
+    ) -> ClaimAnswer:
+        """Claim the prize that a password opens, all of its bundle or nothing.
+
+        Args:
+            member_id, epoch: from the member's verified token.
+            idempotency_key: the same key always means the same claim of this member.
+
+        Raises:
+            Refusal: with a reason of ``core.claiming``, ``not_found`` for an unknown campaign,
+                ``idempotency_key_reused``, or ``unavailable`` when the database stays away; a client
+                that repeats an ``unavailable`` claim with its key can not be given it twice.
+        """
+        if not _is_good_key(idempotency_key):
+            raise Refusal("invalid", fields={"idempotency_key": _("Use 1 to 128 visible ASCII characters.")})
+        if len(password) > 4 * MAXIMUM_LENGTH:
+            raise Refusal("wrong_password")
+        queue = self._queues.get(campaign_code) or await self._open_queue(campaign_code)
+        deadline = time.monotonic() + self._patience_seconds
+        try:
+            return await queue.submit(
+                _Request(member_id, epoch, password_key(password), idempotency_key, deadline)
+            )
+        except OverflowError:
+            raise Refusal("unavailable") from None
+
+    async def drain(self) -> None:
+        """Wait until every claim taken so far has been answered."""
+        for queue in list(self._queues.values()):
+            await queue.drain()
+
+    async def _open_queue(self, code: str) -> GroupCommit[_Request, ClaimAnswer]:
+        if await self._load(code) is None:
+            raise Refusal("not_found")
+
+        async def process(batch: Sequence[_Request]) -> list[ClaimAnswer | BaseException]:
+            return await self._process(code, batch)
+
+        return self._queues.setdefault(code, GroupCommit(process, maximum_batch=self._maximum_batch))
+
+    async def _load(self, code: str) -> Definition | None:
+        try:
+            async with self._database.connection() as connection:
+                definition = await load_definition(connection, code)
+        except Exception as error:
+            if is_connection_lost(error):
+                raise Refusal("unavailable") from error
+            raise
+        if definition is not None:
+            self._definitions[code] = definition
+        return definition
+
+    async def _process(self, code: str, batch: Sequence[_Request]) -> list[ClaimAnswer | BaseException]:
+        """Run a batch until it is committed or its patience is at an end."""
+        started = time.monotonic()
+        pause_seconds = 0.02
+        while True:
+            try:
+                answers = await self._run_batch(self._definitions[code], batch)
+            except _StaleDefinition:
+                if await self._load(code) is None:
+                    return [Refusal("not_found")] * len(batch)
+            except Exception as error:
+                collided = violated_constraint(error) == "pk_coupon_code"
+                if not (collided or is_retryable(error) or is_connection_lost(error)):
+                    raise
+                if time.monotonic() + pause_seconds > min(request.deadline for request in batch):
+                    log.warning("claims_unavailable", campaign=code, claims=len(batch), error=str(error))
+                    return [Refusal("unavailable") for _ in batch]
+                await asyncio.sleep(pause_seconds)
+                pause_seconds = min(pause_seconds * 2, 0.5)
+            else:
+                self._observe_batch(len(batch), time.monotonic() - started)
+                return answers
+
+    async def _run_batch(
+        self, definition: Definition, batch: Sequence[_Request]
+    ) -> list[ClaimAnswer | BaseException]:
+        now = self._clock()
+        pool = await self._database.hot_pool()
+        # In the pipeline BEGIN travels with the reads, and COMMIT with the writes: two round trips in all.
+        async with pool.connection() as connection, connection.pipeline(), connection.transaction():
+            stock, members, replays = await _load_state(connection, definition, batch, now)
+            answers, granted = _decide_all(definition, stock, members, replays, batch, now)
+            if granted:
+                await _write(connection, definition, stock, granted, now)
+        return answers
+
+
+async def _load_state(
+    connection: HotConnection, definition: Definition, batch: Sequence[_Request], now: datetime
+) -> tuple[Stock, dict[UUID, MemberCounts], dict[int, ClaimAnswer]]:
+    """Take the locks and read all that the decisions depend on, in one round trip.
+
+    Returns:
+        The stock, the members by id, and the claims that were made before, by position in the batch.
+    """
+    rules = definition.rules
+    member_ids = sql.array({request.member_id for request in batch})
+    offer_ids = sql.array(definition.offers)
+    campaign = await connection.execute(sql.LOCK_CAMPAIGN, (rules.id,))
+    prizes = await connection.execute(sql.PRIZES, (rules.id,))
+    offers = await connection.execute(sql.LOCK_OFFERS, (offer_ids,))
+    people = await connection.execute(sql.MEMBERS, (member_ids,))
+    participation = await connection.execute(sql.PARTICIPATION, (rules.id, member_ids))
+    asked = (
+        sql.array(request.member_id for request in batch),
+        sql.quoted_array(request.idempotency_key for request in batch),
+    )
+    replays = await connection.execute(sql.REPLAYS, asked)
+    version = await campaign.fetchone()
+    if version is None or version[0] != definition.version:
+        raise _StaleDefinition
+    stock = Stock(prizes=dict(await prizes.fetchall()), offers={})
+    for offer_id, left, limit_per_member, is_active in await offers.fetchall():
+        offer = definition.offers[offer_id]
+        usable = is_active and can_be_issued(offer.validity, offer.time_zone, now)
+        stock.offers[offer_id] = OfferStock(left, limit_per_member, usable)
+    needs_marks = not rules.audience.is_everyone
+    members = {
+        row[0]: MemberCounts(row[1], row[2], marks_of(*row[3:]) if needs_marks else frozenset())
+        for row in await people.fetchall()
+    }
+    today = now.astimezone(definition.time_zone).date()
+    for member_id, prize_id, claimed, day, claimed_on_day in await participation.fetchall():
+        member = members.get(member_id)
+        if member is not None:
+            member.claimed[prize_id] = claimed
+            if day == today:
+                member.claimed_today += claimed_on_day
+    limited = [offer_id for offer_id, offer in stock.offers.items() if offer.limit_per_member is not None]
+    if limited:
+        holdings = await connection.execute(sql.HOLDINGS, (member_ids, sql.array(limited)))
+        for member_id, offer_id, issued in await holdings.fetchall():
+            if member_id in members:
+                members[member_id].holdings[offer_id] = issued
+    return stock, members, await _load_replays(connection, batch, await replays.fetchall())
+
+
+async def _load_replays(
+    connection: HotConnection, batch: Sequence[_Request], found: Sequence[tuple[int, UUID, UUID, UUID, datetime]]
+) -> dict[int, ClaimAnswer]:
+    """The first answers of claims that were already made, by position in the batch."""
+    if not found:
+        return {}
+    coupons: dict[UUID, list[IssuedCoupon]] = {}
+    rows = await connection.execute(
+        sql.REPLAYED_COUPONS,
+        (
+            sql.array({batch[ordinal - 1].member_id for ordinal, *_ in found}),
+            sql.array({claim_id for _, claim_id, *_ in found}),
+        ),
+    )
+    for claim_id, *coupon in await rows.fetchall():
+        coupons.setdefault(claim_id, []).append(IssuedCoupon(*coupon))
+    return {
+        ordinal - 1: ClaimAnswer(
+            claim_id=claim_id,
+            campaign_id=campaign_id,
+            prize_id=prize_id,
+            claimed_at=claimed_at,
+            replayed=batch[ordinal - 1].claim_id != claim_id,
+            coupons=coupons.get(claim_id, []),
+        )
+        for ordinal, claim_id, campaign_id, prize_id, claimed_at in found
+    }
+
+
+def _decide_all(
+    definition: Definition,
+    stock: Stock,
+    members: dict[UUID, MemberCounts],
+    replays: dict[int, ClaimAnswer],
+    batch: Sequence[_Request],
+    now: datetime,
+) -> tuple[list[ClaimAnswer | BaseException], list[_Granted]]:
+    rules = definition.rules
+    answers: list[ClaimAnswer | BaseException] = []
+    granted: list[_Granted] = []
+    made_here: dict[tuple[UUID, str], ClaimAnswer] = {}
+    windows = {
+        offer_id: coupon_window(offer.validity, offer.time_zone, now)
+        for offer_id, offer in definition.offers.items()
+    }
+    for position, request in enumerate(batch):
+        first = replays.get(position) or made_here.get((request.member_id, request.idempotency_key))
+        member = members.get(request.member_id)
+        if first is not None:
+            # Only a valid session is shown what it was given.
+            if member is None or member.epoch != request.epoch:
+                answers.append(Refusal("session_ended"))
+            else:
+                answers.append(_replay(definition, request, first, is_own=position in replays))
+            continue
+        outcome = decide(rules, stock, member, request.epoch, request.password_key, now)
+        if isinstance(outcome, str):
+            answers.append(Refusal(outcome))
+            continue
+        answer = _issue(rules.id, request, outcome, windows, now)
+        made_here[request.member_id, request.idempotency_key] = answer
+        granted.append(_Granted(request, outcome, answer))
+        answers.append(answer)
+    return answers, granted
+
+
+def _replay(
+    definition: Definition, request: _Request, first: ClaimAnswer, *, is_own: bool
+) -> ClaimAnswer | Refusal:
+    """The first answer again, unless the key is used for another campaign or another of its passwords."""
+    prize = definition.rules.prizes.get(request.password_key)
+    if first.campaign_id != definition.rules.id or (prize is not None and prize.id != first.prize_id):
+        return Refusal("idempotency_key_reused")
+    return first if is_own else msgspec.structs.replace(first, replayed=True)
+
+
+def _issue(
+    campaign_id: UUID,
+    request: _Request,
+    prize: PrizeRules,
+    windows: dict[UUID, tuple[datetime, datetime]],
+    now: datetime,
+) -> ClaimAnswer:
+    offers = [offer_id for offer_id, quantity in prize.bundle for _ in range(quantity)]
+    codes = make_codes(len(offers), secrets.token_bytes)
+    coupons = [
+        IssuedCoupon(new_id(), offer_id, code, *windows[offer_id])
+        for offer_id, code in zip(offers, codes, strict=True)
+    ]
+    return ClaimAnswer(request.claim_id, campaign_id, prize.id, now, False, coupons)
+
+
+async def _write(
+    connection: HotConnection, definition: Definition, stock: Stock, granted: list[_Granted], now: datetime
+) -> None:
+    """Write all that was granted; the transaction's commit follows in the same round trip."""
+    campaign_id = definition.rules.id
+    issued = [(one.request.member_id, one.answer.claim_id, coupon) for one in granted for coupon in one.answer.coupons]
+    member_ids = sql.array(member_id for member_id, _, _ in issued)
+    coupon_ids = sql.array(coupon.id for _, _, coupon in issued)
+    codes = sql.array(coupon.code for _, _, coupon in issued)
+    claims = (
+        sql.array(one.request.member_id for one in granted),
+        sql.array(one.answer.claim_id for one in granted),
+        sql.array(one.prize.id for one in granted),
+        sql.quoted_array(one.request.idempotency_key for one in granted),
+    )
+    coupons = (
+        member_ids,
+        coupon_ids,
+        sql.array(coupon.offer_id for _, _, coupon in issued),
+        sql.array(claim_id for _, claim_id, _ in issued),
+        codes,
+        sql.array(coupon.valid_from.isoformat() for _, _, coupon in issued),
+        sql.array(coupon.valid_until.isoformat() for _, _, coupon in issued),
+    )
+    await connection.execute(sql.INSERT_CLAIMS, (campaign_id, now, *claims))
+    await connection.execute(sql.INSERT_COUPONS, (campaign_id, now, now, *coupons))
+    await connection.execute(sql.INSERT_CODES, (codes, member_ids, coupon_ids))
+    await _count(connection, definition, granted, now)
+    holdings = Counter(
+        (member_id, coupon.offer_id)
+        for member_id, _, coupon in issued
+        if stock.offers[coupon.offer_id].limit_per_member is not None
+    )
+    if holdings:
+        await connection.execute(sql.COUNT_HOLDINGS, _pairs(holdings))
+
+
+async def _count(
+    connection: HotConnection, definition: Definition, granted: list[_Granted], now: datetime
+) -> None:
+    """Raise the counters that limits, stock and figures are read from."""
+    campaign_id = definition.rules.id
+    today = now.astimezone(definition.time_zone).date()
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    by_member = Counter((one.request.member_id, one.prize.id) for one in granted)
+    by_prize = Counter(one.prize.id for one in granted)
+    by_offer = Counter(coupon.offer_id for one in granted for coupon in one.answer.coupons)
+    prizes = (sql.array(by_prize), sql.array(by_prize.values()))
+    await connection.execute(sql.COUNT_PARTICIPATION, (campaign_id, today, *_pairs(by_member)))
+    await connection.execute(sql.COUNT_PRIZES, prizes)
+    await connection.execute(sql.COUNT_OFFERS, (sql.array(by_offer), sql.array(by_offer.values())))
+    await connection.execute(sql.COUNT_HOUR, (hour, campaign_id, *prizes))
+
+
+def _pairs(counts: Counter[tuple[UUID, UUID]]) -> tuple[str, str, str]:
+    """Counts by pair of ids as three arrays."""
+    return sql.array(first for first, _ in counts), sql.array(second for _, second in counts), sql.array(counts.values())

@@ -1,0 +1,98 @@
+"""Rules of signing in with a one-time code: how it is hashed, when another may be asked for, how long it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+CODE_LENGTH = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPolicy:
+    """The numbers behind one-time codes."""
+
+    code_seconds: int = 300
+    """How long a code can be used."""
+    tries: int = 5
+    """Wrong entries that a code survives, less one: at the last it is worthless."""
+    first_delay_seconds: int = 30
+    """Wait after the first code of a streak; it doubles with each further code."""
+    longest_delay_seconds: int = 3600
+    streak_seconds: int = 3600
+    """A streak is forgotten this long after its last code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The codes that a phone number asked for in a row."""
+
+    requests: int
+    last_requested_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MaySend:
+    """A code may be sent now."""
+
+    streak: Streak
+    """The streak with this code counted."""
+    resend_after_seconds: int
+    """When the next one may be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MustWait:
+    """The last code is too recent."""
+
+    seconds: int
+
+
+def delay_seconds(requests: int, policy: SignInPolicy) -> int:
+    """How long to wait after the code numbered ``requests`` (from 1) of a streak: 30, 60, 120 seconds and so on."""
+    if requests <= 0:
+        return 0
+    return min(policy.first_delay_seconds * 2 ** min(requests - 1, 20), policy.longest_delay_seconds)
+
+
+def ask_again(streak: Streak, now: datetime, policy: SignInPolicy) -> MaySend | MustWait:
+    """Whether a phone number with this streak may be sent another code at ``now``."""
+    requests = streak.requests
+    if streak.last_requested_at is not None:
+        elapsed = now - streak.last_requested_at
+        if elapsed >= timedelta(seconds=policy.streak_seconds):
+            requests = 0
+        wait = timedelta(seconds=delay_seconds(requests, policy)) - elapsed
+        if wait > timedelta(0):
+            # Rounded up: after that many whole seconds the answer is yes. A clock that went back does not
+            # lengthen the wait beyond the delay itself.
+            return MustWait(min(-(-wait // timedelta(seconds=1)), delay_seconds(requests, policy)))
+    requests += 1
+    return MaySend(Streak(requests, now), delay_seconds(requests, policy))
+
+
+def code_hash(secret: bytes, sign_in_id: UUID, code: str) -> bytes:
+    """Keyed hash of a code: six digits are guessed in no time from an unkeyed one."""
+    return hmac.digest(secret, sign_in_id.bytes + code.encode("utf-8"), hashlib.sha256)
+
+
+def is_right_code(secret: bytes, sign_in_id: UUID, code: str, expected_hash: bytes) -> bool:
+    """Whether ``code``, as typed, is the one that was sent; the time taken tells nothing."""
+    return hmac.compare_digest(code_hash(secret, sign_in_id, normalise_code(code)), expected_hash)
+
+
+def normalise_code(text: str) -> str:
+    """A code as typed, without spaces and hyphens and with digits of any script made ASCII."""
+    digits = []
+    # Longer input than this cannot be a code; its rest is not looked at.
+    for character in unicodedata.normalize("NFKC", text[:40]):
+        value = unicodedata.decimal(character, None)
+        if value is not None:
+            digits.append(str(value))
+        elif not character.isspace() and character not in "-‐‑–":
+            digits.append("?")
+    return "".join(digits)
