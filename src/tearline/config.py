@@ -140,9 +140,12 @@ class Settings(BaseSettings):
         "Left out, each process counts for itself.",
     )
     member_session_days: int = Field(default=90, ge=1, le=400, description="Days that a member stays signed in.")
-    staff_session_hours: int = Field(default=12, ge=1, le=168, description="Hours that staff stay signed in.")
     staff_idle_minutes: int = Field(
-        default=120, ge=5, le=1440, description="Minutes without a click after which staff must sign in again."
+        default=480, ge=5, le=10080, description="Minutes without a click after which staff must sign in again."
+    )
+    staff_session_days: int = Field(default=7, ge=1, le=90, description="Days after which staff must sign in again.")
+    cashier_session_days: int = Field(
+        default=30, ge=1, le=90, description="Days after which cashiers, whose device stands at the counter, must."
     )
     wrong_passwords_per_member: int = Field(
         default=8, ge=1, le=1000, description="Wrong campaign passwords that a member may try in ten minutes."

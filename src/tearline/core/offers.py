@@ -22,7 +22,7 @@ WHOLE_BASIS_POINTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A further step of a full reduction: at ``threshold`` spent, ``amount`` is off, not the step before's."""
+    """A further step of a full reduction: from ``threshold`` spent on, ``amount`` is off instead."""
 
     threshold: int
     amount: int
@@ -308,7 +308,7 @@ EDITABLE_ONCE_ISSUED = frozenset(
 
 
 def usable_at_merchant(offer_merchant_id: UUID | None, scope: Scope, merchant_id: UUID) -> bool:
-    """Whether an offer can be used at a merchant: its own; for an offer of the platform, those of its scope."""
+    """Whether an offer is usable at a merchant: its own; for an offer of the platform, those of its scope."""
     if offer_merchant_id is not None:
         return offer_merchant_id == merchant_id
     included = scope.includes.merchants

@@ -110,32 +110,28 @@ def decide_prepare(coupon: CouponFacts, offer: OfferFacts, counter: Counter, now
     A person who scans the same coupon again at the same store takes their own hold over: a page that was
     closed or reloaded must not keep the member waiting. Everybody else is told that it is held.
     """
-    refused = _wrong_place(offer, counter, None) or _unusable(coupon, now)
+    refused = _other_merchant(offer, counter) or _unusable(coupon, now) or _held_by_another(coupon, counter, now)
     if refused is not None:
         return refused
-    if coupon.hold is not None and now < coupon.hold.held_until and not _is_own(coupon.hold, counter):
-        return No("held_elsewhere", {"held_until": coupon.hold.held_until.isoformat()})
-    # A hold never outlives the coupon, so one that is still good has a coupon that is still valid.
+    # A hold never outlives its coupon, so that a good hold always has a coupon that is still valid.
     return _conditions(offer, counter, now) or min(now + HOLD_LASTS, coupon.valid_until)
 
 
 def decide_redeem(
     coupon: CouponFacts, offer: OfferFacts, counter: Counter, hold_id: UUID | None, now: datetime
-) -> None | No:
+) -> No | None:
     """None when the coupon may be redeemed now, with the hold of an earlier preparation or in one step.
 
     In one step, a hold of the same person at the same store is no obstacle; a hold of anybody else is.
     """
-    refused = _wrong_place(offer, counter, None) or _unusable(coupon, now)
+    refused = _other_merchant(offer, counter) or _unusable(coupon, now)
     if refused is not None:
         return refused
-    held = coupon.hold is not None and now < coupon.hold.held_until
-    if hold_id is not None:
-        if not held or coupon.hold is None or coupon.hold.id != hold_id:
-            return No("hold_expired")
-    elif held and coupon.hold is not None and not _is_own(coupon.hold, counter):
-        return No("held_elsewhere", {"held_until": coupon.hold.held_until.isoformat()})
-    return _conditions(offer, counter, now)
+    if hold_id is None:
+        refused = _held_by_another(coupon, counter, now)
+    elif coupon.hold is None or coupon.hold.id != hold_id or now >= coupon.hold.held_until:
+        refused = No("hold_expired")
+    return refused or _conditions(offer, counter, now)
 
 
 def decide_release(coupon: CouponFacts, hold_id: UUID, now: datetime) -> str | No:
@@ -160,7 +156,7 @@ def decide_reverse(
     return "open" if now < coupon.valid_until else "expired"
 
 
-def decide_void(coupon: CouponFacts, now: datetime) -> None | No:
+def decide_void(coupon: CouponFacts, now: datetime) -> No | None:
     """None when the operator may cancel the coupon: what was used stays used, what is over stays over."""
     state = effective_state(coupon, now)
     if state == "redeemed":
@@ -168,3 +164,41 @@ def decide_void(coupon: CouponFacts, now: datetime) -> None | No:
     if state == "expired":
         return No("expired")
     return No("coupon_void") if state == "void" else None
+
+
+def _other_merchant(offer: OfferFacts, counter: Counter) -> No | None:
+    is_ours = usable_at_merchant(offer.merchant_id, offer.scope, counter.merchant_id)
+    return None if is_ours else No("other_merchant")
+
+
+def _unusable(coupon: CouponFacts, now: datetime) -> No | None:
+    """Why nobody could use this coupon now, because of what has become of it or of its time."""
+    state = effective_state(coupon, now)
+    if state == "void":
+        return No("coupon_void")
+    if state == "redeemed":
+        return No("already_redeemed", {"redeemed_at": coupon.changed_at.isoformat()})
+    if state == "sold":
+        # A partner's code is used in the partner's own shop, where we can't see it.
+        return No("not_applicable")
+    if state == "expired":
+        return No("expired", {"valid_until": coupon.valid_until.isoformat()})
+    if now < coupon.valid_from:
+        return No("not_valid_yet", {"valid_from": coupon.valid_from.isoformat()})
+    return None
+
+
+def _held_by_another(coupon: CouponFacts, counter: Counter, now: datetime) -> No | None:
+    hold = coupon.hold
+    if hold is None or now >= hold.held_until:
+        return None
+    is_own = counter.staff_id is not None and (hold.staff_id, hold.store_id) == (counter.staff_id, counter.store_id)
+    return None if is_own else No("held_elsewhere", {"held_until": hold.held_until.isoformat()})
+
+
+def _conditions(offer: OfferFacts, counter: Counter, now: datetime) -> No | None:
+    if counter.way not in offer.redeem_by:
+        return No("not_applicable")
+    if offer.store_ids and counter.store_id not in offer.store_ids:
+        return No("other_store")
+    return None if usable_at(offer.validity, offer.time_zone, now) else No("not_valid_now")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,12 +20,37 @@ class SignInPolicy:
     code_seconds: int = 300
     """How long a code can be used."""
     tries: int = 5
-    """Wrong entries that a code survives, less one: at the last it is worthless."""
+    """How often a code may be entered; after the last wrong entry it is worthless."""
     first_delay_seconds: int = 30
     """Wait after the first code of a streak; it doubles with each further code."""
     longest_delay_seconds: int = 3600
     streak_seconds: int = 3600
     """A streak is forgotten this long after its last code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``amount`` times within ``seconds``."""
+
+    amount: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRates:
+    """How many codes may be asked for, beyond the growing delay of each phone number."""
+
+    phone: Rate = Rate(12, 24 * 3600)
+    address: Rate = Rate(60, 600)
+    """Of one network address: many members share one behind a carrier's or a mall's network."""
+    country: Rate = Rate(300, 60)
+    """Of one country prefix. Codes to far-away premium numbers are how fraudsters earn from sign-in pages."""
+    countries: Mapping[int, Rate] = field(default_factory=lambda: {852: Rate(200_000, 60)})
+    """Other rates for some country prefixes: those where members live, who may all come in the same minute."""
+
+    def of_country(self, country_prefix: int) -> Rate:
+        """The rate for a country prefix, such as 852."""
+        return self.countries.get(country_prefix, self.country)
 
 
 @dataclass(frozen=True, slots=True)

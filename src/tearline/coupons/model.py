@@ -38,7 +38,9 @@ class Coupon(Base):
     __table_args__ = (
         CheckConstraint("state IN ('open','sold','held','redeemed','expired','void')", name="state"),
         CheckConstraint("(state = 'held') = (hold_id IS NOT NULL AND held_until IS NOT NULL)", name="hold"),
+        # Both hold only what is still to be done, so they don't grow with history.
         Index("ix_coupon_held", "held_until", postgresql_where=text("state = 'held'")),
+        Index("ix_coupon_open", "valid_until", postgresql_where=text("state = 'open'")),
     )
 
 
@@ -49,6 +51,25 @@ class CouponCode(Base):
     code: Mapped[str] = mapped_column(primary_key=True)
     member_id: Mapped[UUID]
     coupon_id: Mapped[UUID]
+
+
+class CouponHold(Base):
+    """A preparation: which coupon was kept for which counter. Appended, never edited.
+
+    Whether it is still in force stands on the coupon: its ``hold_id`` is this one, and ``held_until`` to come.
+    """
+
+    __tablename__ = "coupon_hold"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    member_id: Mapped[UUID]
+    coupon_id: Mapped[UUID]
+    merchant_id: Mapped[UUID]
+    store_id: Mapped[UUID]
+    staff_id: Mapped[UUID | None]
+    api_key_id: Mapped[UUID | None]
+    verified: Mapped[str]
+    """How the coupon was read then: ``rotating`` or ``code``."""
+    held_at: Mapped[datetime]
 
 
 class Redemption(Base):
@@ -65,8 +86,14 @@ class Redemption(Base):
     staff_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     request_number: Mapped[str]
+    way: Mapped[str]
+    """``cashier`` or ``till``."""
+    verified: Mapped[str]
+    """How the coupon was read: its ``rotating`` QR code, or its ``code`` alone, typed or read aloud."""
     redeemed_at: Mapped[datetime]
     __table_args__ = (
+        CheckConstraint("way IN ('cashier','till')", name="way"),
+        CheckConstraint("verified IN ('rotating','code')", name="verified"),
         Index("ix_redemption_coupon", "member_id", "coupon_id"),
         Index("ix_redemption_merchant", "merchant_id", "redeemed_at"),
         Index("ix_redemption_campaign", "campaign_id", "redeemed_at"),

@@ -125,7 +125,7 @@ class EmbeddedServer:
         self.start()
 
     def erase(self) -> None:
-        """Stop the server and delete all that it has made, wherever that is kept. The next start begins empty.
+        """Stop the server and delete all that it has made, wherever it is kept. The next start begins empty.
 
         Raises:
             EmbeddedServerError: another process uses the directory.
@@ -191,7 +191,7 @@ class EmbeddedServer:
             descriptor = self._open(cluster.lock_file, os.O_RDWR)
         except OSError as error:
             raise EmbeddedServerError(
-                f"The directory {cluster.directory} of the embedded PostgreSQL cannot be used: {error.strerror}."
+                f"The embedded PostgreSQL cannot use the directory {cluster.directory}: {error.strerror}."
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,7 +199,7 @@ class EmbeddedServer:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
             os.close(descriptor)
             raise EmbeddedServerError(
-                f"The embedded PostgreSQL in {cluster.directory} is already in use by process {holder or '?'}: "
+                f"The embedded PostgreSQL in {cluster.directory} is in use by process {holder or '?'}: "
                 "stop that one first, or use another directory."
             ) from error
         os.ftruncate(descriptor, 0)
@@ -259,15 +259,15 @@ class EmbeddedServer:
         if self._chosen_port is not None:
             if not _is_free(self._chosen_port):
                 raise EmbeddedServerError(
-                    f"Port {self._chosen_port} on 127.0.0.1 is taken by another program: choose another port for "
-                    "the embedded PostgreSQL, or stop that program."
+                    f"Port {self._chosen_port} on 127.0.0.1 is taken by another program: choose another port "
+                    "for the embedded PostgreSQL, or stop that program."
                 )
             return self._chosen_port
         remembered = self._cluster.read_state().port
         is_first_try = self._process is None
         if remembered is not None and is_first_try and _is_free(remembered):
             return remembered
-        # Below the range from which systems take the ports of outgoing connections, to be free next time as well.
+        # Below the range of the ports of outgoing connections, so likely to be free next time as well.
         candidates = (20_000 + secrets.randbelow(12_000) for _ in range(200))
         found = next(filter(_is_free, candidates), None)
         if found is None:

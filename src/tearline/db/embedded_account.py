@@ -37,7 +37,8 @@ class Account:
         """The command line that runs a program as this user; the program ends when our process ends."""
         uid, gid = (str(self.uid), str(self.gid)) if self.is_switched else ("-", "-")
         return [
-            sys.executable, "-I", "-S", str(_EXEC_SCRIPT), str(os.getpid()), uid, gid, str(program), *arguments,
+            sys.executable, "-I", "-S", str(_EXEC_SCRIPT), str(os.getpid()), uid, gid,
+            str(program), *arguments,
         ]  # fmt: skip
 
     def run(
@@ -62,9 +63,13 @@ class Account:
         )
 
     def can_reach(self, *paths: Path) -> bool:
-        """True when this user can enter the directories and read the files. Asked of the system, not computed:
-        access lists and mounts have their say too."""
-        question = 'for path do if [ -d "$path" ]; then cd "$path" || exit 1; else [ -r "$path" ] || exit 1; fi; done'
+        """True when this user can enter the directories and read the files.
+
+        Asked of the system, not computed: access lists and mounts have their say too.
+        """
+        question = (
+            'for path do { [ -d "$path" ] && cd "$path"; } || [ -f "$path" -a -r "$path" ] || exit 1; done'
+        )
         return self.run("/bin/sh", "-c", question, "sh", *map(str, paths)).returncode == 0
 
 
@@ -93,7 +98,7 @@ def unprivileged_account() -> Account:
 
 
 def account_for(data: Path) -> Account:
-    """The user for a data directory: whoever owns it already; for a new one ourselves or, as root, a fixed user.
+    """The user for a data directory: whoever owns it; for a new one ourselves or, as root, a fixed user.
 
     Raises:
         EmbeddedServerError: the data are another user's and we are not root.

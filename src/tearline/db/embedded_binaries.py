@@ -1,4 +1,4 @@
-"""Finding PostgreSQL's programs, checking that they are new enough, and bringing them where they can be run."""
+"""Finding PostgreSQL's programs, checking their version, and bringing them where they can be run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _identified(directory: Path, account: Account) -> Binaries:
 
 
 def _sample_files(directory: Path) -> list[Path]:
-    """Files that the programs need besides themselves; an installation made under a tight umask hides them."""
+    """What the programs need besides themselves; an installation under a tight umask hides it."""
     wanted = (directory / "postgres", directory.parent / "share" / "postgres.bki", directory.parent / "lib")
     return [path for path in wanted if path.exists()]
 
@@ -87,8 +87,8 @@ def _copy_within_reach(directory: Path, account: Account) -> Path:
     prefix = directory.parent
     if not (prefix / "share").is_dir() or not (prefix / "lib").is_dir():
         raise EmbeddedServerError(
-            f"User {account.name}, under which root runs PostgreSQL, cannot reach {directory}. Give it access, "
-            "or set TEARLINE_PG_BIN to a directory that it can reach."
+            f"User {account.name}, under which root runs PostgreSQL, cannot reach {directory}. "
+            "Give it access, or set TEARLINE_PG_BIN to a directory that it can reach."
         )
     build = hashlib.sha256((directory / "postgres").read_bytes()).hexdigest()[:16]
     target = STATE_ROOT / f"postgresql-{build}"
@@ -117,7 +117,7 @@ def _copy_within_reach(directory: Path, account: Account) -> Path:
 
 def _open_for_reading(directory: Path) -> None:
     for folder, _, files in os.walk(directory):
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         for name in files:
             path = Path(folder) / name
-            os.chmod(path, 0o755 if path.stat().st_mode & 0o100 else 0o644)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tearline.db.embedded_account import STATE_ROOT, Account, EmbeddedServerError, account_for
@@ -120,16 +120,19 @@ class Cluster:
         account = account_for(self.data)
         if not account.is_switched or account.can_reach(self.home):
             return account
+        if self.home.stat().st_uid == 0 and account.can_reach(self.home.parent):
+            # Only the directory itself is closed, and it is root's: let that one user through, nobody else.
+            os.chown(self.home, 0, account.gid)
+            self.home.chmod(self.home.stat().st_mode | 0o010)
+            return account
         if self.data.exists() or self.home != self.directory:
             raise EmbeddedServerError(
                 f"User {account.name}, under which root runs PostgreSQL here, cannot reach {self.home}."
             )
         self.home = STATE_ROOT / _digest(self.directory)
         if self.data.exists():
-            # Its directory was deleted and made anew: nobody asked for the old data, but deleting is not for us.
-            aside = self.home.with_name(
-                f"{self.home.name}-set-aside-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}"
-            )
+            # Its directory was deleted and made anew: the old data are not asked for, but not ours to delete.
+            aside = self.home.with_name(f"{self.home.name}-set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             self.home.rename(aside)
             report(
                 f"Earlier data of {self.directory} were set aside in {aside}; delete them when not needed."
@@ -172,8 +175,9 @@ class Cluster:
             found = version_file.read_text().strip()
             if found != str(binaries.major_version):
                 raise EmbeddedServerError(
-                    f"The data in {self.data} are PostgreSQL {found}'s, the programs in {binaries.directory} are "
-                    f"version {binaries.version}: use programs of version {found}, or move the data by pg_dump."
+                    f"The data in {self.data} are PostgreSQL {found}'s, the programs in {binaries.directory} "
+                    f"are version {binaries.version}: use programs of version {found}, "
+                    "or move the data by pg_dump."
                 )
             if not self.password_file.exists():
                 self._set_password(
@@ -186,7 +190,7 @@ class Cluster:
             self._initialise(binaries, account, environment)
 
     def _initialise(self, binaries: Binaries, account: Account, environment: dict[str, str]) -> None:
-        # Made under another name and renamed when complete, so that an interrupted start leaves nothing half done.
+        # Made under another name and renamed when complete: an interrupted start leaves nothing half done.
         draft = self.home / "data.new"
         if draft.exists():
             shutil.rmtree(draft)
@@ -205,7 +209,8 @@ class Cluster:
         # No superuser can sign in from outside. Our role makes databases, watches, and orders checkpoints.
         self._set_password(
             lambda sql: _run_alone(
-                f"{sql}\nGRANT pg_monitor, pg_checkpoint TO {ROLE}\nCREATE DATABASE {DATABASE} OWNER {ROLE}\n",
+                f"{sql}\nGRANT pg_monitor, pg_checkpoint TO {ROLE}\n"
+                f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n",
                 draft, binaries, account, environment,
             ),
             f"CREATE ROLE {ROLE} LOGIN CREATEDB",
@@ -281,7 +286,7 @@ def write_file(path: Path, text: str, mode: int) -> None:
 
 
 def give_to_owner_of(directory: Path, descriptor: int) -> None:
-    """As root in another user's directory, give that user the file, so that its own next start can write it."""
+    """As root in another user's directory, give that user the file, so that its next start can write it."""
     if os.geteuid() == 0:
         owner = directory.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

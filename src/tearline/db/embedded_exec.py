@@ -27,7 +27,7 @@ def main(parent: str, uid: str, gid: str, program: str, *arguments: str) -> None
         sys.exit("the program that started this one has ended already")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        os.execv(program, [program, *arguments])
+        os.execv(program, [program, *arguments])  # noqa: S606 - no shell is wanted
     except OSError as error:
         sys.exit(f"cannot run {program}: {error.strerror}")
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,10 +80,10 @@ def _command_line(pid: int) -> list[str]:
 
 
 def _works_in(pid: int, directory: Path) -> bool | None:
-    """Whether the process's working directory is this one, as every PostgreSQL process's is its data directory.
+    """Whether the process works in this directory, as every PostgreSQL process does in its data directory.
     None when the system does not let us see."""
     try:
-        return os.path.samefile(_PROC / str(pid) / "cwd", directory)
+        return (_PROC / str(pid) / "cwd").samefile(directory)
     except PermissionError:
         return None
     except OSError:
@@ -97,7 +98,7 @@ def is_main_process(pid: int, traces: ServerTraces) -> bool:
     if works_here is not None:
         return works_here
     arguments = _command_line(pid)
-    return ("-D", str(traces.data)) in zip(arguments, arguments[1:], strict=False)
+    return ("-D", str(traces.data)) in pairwise(arguments)
 
 
 def _is_worker_process(pid: int, traces: ServerTraces) -> bool:
@@ -127,7 +128,8 @@ def stop_leftovers(
         is_another_start = recorded is not None and recorded.pid == pid and recorded != identity_of(pid)
         if not is_ours or is_another_start:
             raise EmbeddedServerError(
-                f"A PostgreSQL that Tearline did not start (process {pid}) runs on {traces.data}: stop it first."
+                f"A PostgreSQL that Tearline did not start (process {pid}) runs on {traces.data}. "
+                "Stop it first."
             )
         report(f"Stopping the PostgreSQL that an earlier run has left behind (process {pid}).")
         stops = ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS))
@@ -144,8 +146,10 @@ def stop_leftovers(
 
 
 def _stop_orphans(traces: ServerTraces, report: Callable[[str], None]) -> None:
-    """End workers whose main process was killed: they hold the shared memory, and no start succeeds until they go.
-    Most notice by themselves at once; one in a long computation does not."""
+    """End workers whose main process was killed: they hold the shared memory, which prevents every start.
+
+    Most notice by themselves at once; one in a long computation does not.
+    """
     pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
     for pid in pids:
         if not _is_worker_process(pid, traces):
@@ -158,7 +162,7 @@ def _stop_orphans(traces: ServerTraces, report: Callable[[str], None]) -> None:
 def _stop_verified(
     pid: int, is_ours: Callable[[int], bool], stops: tuple[tuple[signal.Signals | None, float], ...]
 ) -> bool:
-    """Send the signals one after another, each with its seconds to take effect; True when the process has ended."""
+    """Send the signals in turn, each with its seconds to take effect; True when the process has ended."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -240,7 +244,7 @@ class ServerProcess:
             return
         self._process = process
         self._started.set()
-        # Reaped only with the lock held: until then the pid stays its own, and a signal cannot hit a stranger.
+        # Reaped only with the lock held: until then the pid stays its own, out of a stranger's reach.
         if hasattr(os, "waitid"):
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

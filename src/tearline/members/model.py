@@ -92,3 +92,15 @@ class SignInCode(Base):
         Index("ix_sign_in_code_phone", "phone", "created_at"),
         Index("ix_sign_in_code_address", "address", "created_at"),
     )
+
+
+class SignInPhone(Base):
+    """The codes that a phone number asked for in a row: the row to lock, and what the resend delay grows by."""
+
+    __tablename__ = "sign_in_phone"
+    phone: Mapped[str] = mapped_column(primary_key=True)
+    requests: Mapped[int]
+    last_requested_at: Mapped[datetime | None]
+    notice_id: Mapped[UUID | None]
+    """The message with the last code, to be withdrawn when a newer code replaces it."""
+    __table_args__ = (Index("ix_sign_in_phone_last_requested_at", "last_requested_at"),)

@@ -1,7 +1,8 @@
-"""The audit log: every act of staff, of an API key or of the command line, in the transaction of the act itself.
+"""The audit log: every act of staff, of an API key or of the command line, in the act's own transaction.
 
-An entry says who did what to which subject, and how each changed field read before and after. It is written by
-the action that makes the change, so there is no act without its entry and no entry without its act.
+An entry says who did what to which subject, and how each changed field read before and after. It is
+written by the action that makes the change, so there is no act without its entry and no entry without its
+act.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, insert, null, select
+from sqlalchemy import insert, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.roles import Actor
 from tearline.db import new_id
-from tearline.merchants.model import AuditEntry
+from tearline.merchants.model import AnySelect, AuditEntry
 
 HIDDEN = "(hidden)"
 """Stands in the log for the value of a secret: that it changed is told, what it is is not."""
@@ -28,7 +29,7 @@ SECRET_FIELDS = frozenset(
 """Fields whose values never reach the log."""
 
 
-async def record_audit(
+async def record_audit(  # noqa: PLR0917 - who, what, before, after: every action reads the same
     tx: AsyncConnection,
     actor: Actor,
     action: str,
@@ -74,8 +75,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[s
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
 
-def audit_entries(actor: Actor) -> Select[Any]:
-    """The log as this actor may see it, newest first: all of it, or only the matters of the actor's merchant."""
+def audit_entries(actor: Actor) -> AnySelect:
+    """The log as this actor may see it, newest first: all, or only the matters of the actor's merchant."""
     statement = select(AuditEntry).order_by(AuditEntry.id.desc())
     if actor.merchant_id is not None:
         statement = statement.where(AuditEntry.merchant_id == actor.merchant_id)
@@ -84,7 +85,8 @@ def audit_entries(actor: Actor) -> Select[Any]:
 
 def _readable(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: HIDDEN if name in SECRET_FIELDS and value is not None else _plain(value) for name, value in fields.items()
+        name: HIDDEN if name in SECRET_FIELDS and value is not None else _plain(value)
+        for name, value in fields.items()
     }
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Row, Select, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tearline.db import Base, LocalisedText
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns."""
+
+AnySelect: TypeAlias = Select[*tuple[Any, ...]]
+"""A question of whatever columns, for a list to filter, sort and page."""
 
 
 class Merchant(Base):

@@ -11,17 +11,16 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, Actor
 from tearline.core.texts import is_storable
 from tearline.merchants.audit import record_audit
-from tearline.merchants.model import Merchant, Staff, StaffMember, StaffSession, Store
+from tearline.merchants.model import AnyRow, AnySelect, Merchant, Staff, StaffMember, StaffSession, Store
 
 TOUCH_EVERY = timedelta(minutes=1)
 """How exactly ``last_seen_at`` is kept: not every request writes."""
@@ -62,7 +61,7 @@ class SessionActor:
     """The store the person works at: the account's own, else the one chosen for this session."""
     created_at: datetime
     is_touch_due: bool
-    """True when ``touch_session`` should be called, in a transaction of its own, after answering or before."""
+    """True when ``touch_session`` should be called, in a transaction of its own."""
 
 
 def hash_of_token(token: str) -> bytes:
@@ -72,7 +71,7 @@ def hash_of_token(token: str) -> bytes:
 
 async def open_session(
     tx: AsyncConnection,
-    staff: Row[Any],
+    staff: AnyRow,
     lifetimes: SessionLifetimes,
     *,
     address: str,
@@ -101,7 +100,8 @@ async def open_session(
 async def actor_of_session(connection: AsyncConnection, token: str, now: datetime) -> SessionActor | None:
     """Who this token stands for; None when it is unknown or ended, still waits for its TOTP code, or the
     account or its merchant has been shut."""
-    found = (await connection.execute(_session_of(token, now).where(~StaffSession.totp_pending))).one_or_none()
+    asked = _session_of(token, now).where(~StaffSession.totp_pending)
+    found = (await connection.execute(asked)).one_or_none()
     if found is None:
         return None
     staff = staff_member(found)
@@ -200,7 +200,7 @@ async def forget_ended_sessions(tx: AsyncConnection, now: datetime) -> int:
     return (await tx.execute(delete(StaffSession).where(StaffSession.expires_at <= now))).rowcount
 
 
-def sessions_of(staff_id: UUID) -> Select[Any]:
+def sessions_of(staff_id: UUID) -> AnySelect:
     """The signed-in browsers of a member of staff, the last used first, to be shown to the owner."""
     return (
         select(
@@ -212,7 +212,7 @@ def sessions_of(staff_id: UUID) -> Select[Any]:
     )  # fmt: skip
 
 
-def staff_member(row: Row[Any]) -> StaffMember:
+def staff_member(row: AnyRow) -> StaffMember:
     """The public side of a row that holds the columns of ``staff``."""
     return StaffMember(
         id=row.id,
@@ -229,7 +229,7 @@ def staff_member(row: Row[Any]) -> StaffMember:
     )
 
 
-def _session_of(token: str, now: datetime) -> Select[Any]:
+def _session_of(token: str, now: datetime) -> AnySelect:
     return (
         select(
             Staff,

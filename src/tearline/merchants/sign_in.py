@@ -13,15 +13,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.aio.storage import Storage
-from limits.aio.strategies import MovingWindowRateLimiter
-from limits.storage import storage_from_string
-from sqlalchemy import ColumnElement, Row, case, delete, func, null, select, update
+from sqlalchemy import ColumnElement, case, delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.lockout import lock_after, minutes_left
@@ -29,13 +25,12 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, SYSTEM, Actor
 from tearline.db import Database, transaction
 from tearline.merchants.audit import record_audit
-from tearline.merchants.model import Merchant, Staff, StaffMember, StaffSession
+from tearline.merchants.model import AnyRow, Merchant, Staff, StaffMember, StaffSession
 from tearline.merchants.passwords import hash_password, is_right_password, needs_rehash
 from tearline.merchants.sessions import SessionLifetimes, hash_of_token, open_session, staff_member
 from tearline.merchants.totp import step_of_code
 
 STRANGERS_REMEMBERED = 10_000
-ADDRESS_WINDOW_MINUTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +48,32 @@ class StaffSignIn:
     """The door that staff come in by; one for each process.
 
     Args:
+        admit_address: counts a try of this network address, and refuses with ``too_many_attempts`` when it
+            is one too many. Not optional: without it one machine may guess at every account.
         lifetimes: how long sessions last.
-        attempts_per_address: sign-ins that one network address may try in ten minutes.
-        storage_url: where attempts per address are counted: ``async+memory://``, or a Valkey shared by all.
     """
 
     def __init__(
         self,
         database: Database,
-        *,
+        admit_address: Callable[[str], Awaitable[object]],
         lifetimes: SessionLifetimes | None = None,
-        attempts_per_address: int = 60,
-        storage_url: str = "async+memory://",
     ) -> None:
         self.lifetimes = lifetimes or SessionLifetimes()
         self._database = database
-        self._address_limit = RateLimitItemPerMinute(attempts_per_address, ADDRESS_WINDOW_MINUTES)
-        storage = storage_from_string(storage_url)
-        if not isinstance(storage, Storage):
-            raise TypeError(f"{storage_url.split(':', 1)[0]} is not an asynchronous storage")
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._admit_address = admit_address
         self._strangers: OrderedDict[bytes, tuple[int, datetime | None]] = OrderedDict()
 
-    async def sign_in(self, email: str, password: str, *, address: str, user_agent: str, now: datetime) -> SignedIn:
+    async def sign_in(
+        self, email: str, password: str, *, address: str, user_agent: str, now: datetime
+    ) -> SignedIn:
         """Sign in with e-mail and password.
 
         Raises:
-            Refusal: ``wrong_credentials``; ``locked`` with ``minutes``; ``too_many_attempts`` from this address;
-                ``not_allowed`` when the password was right but the person's merchant is suspended.
+            Refusal: ``wrong_credentials``; ``locked`` with ``minutes``; ``too_many_attempts`` from this
+                address; ``not_allowed`` when the password was right but the person's merchant is suspended.
         """
-        await self._count_address(address)
+        await self._admit_address(address)
         email = normalise_email(email)
         staff = await self._reserve_try(email, now)
         password_hash = staff.password_hash if staff is not None and staff.state == "active" else None
@@ -95,34 +86,38 @@ class StaffSignIn:
         async with transaction(self._database) as tx:
             return await self._admit(tx, staff, new_hash, address=address, user_agent=user_agent, now=now)
 
-    async def finish(self, pending_token: str, code: str, *, address: str, user_agent: str, now: datetime) -> SignedIn:
+    async def finish(
+        self, pending_token: str, code: str, *, address: str, user_agent: str, now: datetime
+    ) -> SignedIn:
         """Finish a sign-in with the code of the authenticator app; the answer holds a new token.
 
         Raises:
-            Refusal: ``wrong_totp``; ``locked``; ``too_many_attempts``; ``session_ended`` when no sign-in waits.
+            Refusal: ``wrong_totp``; ``locked``; ``too_many_attempts``; ``session_ended`` when no sign-in
+                waits.
         """
-        await self._count_address(address)
+        await self._admit_address(address)
         async with transaction(self._database) as tx:
             staff = await _lock_pending(tx, pending_token, now)
             _refuse_when_locked(staff.locked_until, now)
-            step = step_of_code(staff.totp_secret, code, now, staff.totp_last_step) if staff.totp_secret else None
+            secret = staff.totp_secret
+            step = step_of_code(secret, code, now, staff.totp_last_step) if secret else None
             if step is not None:
                 await tx.execute(
                     update(Staff)
                     .where(Staff.id == staff.id)
                     .values(totp_last_step=step, failed_sign_ins=0, locked_until=null())
                 )
-                await tx.execute(delete(StaffSession).where(StaffSession.token_hash == hash_of_token(pending_token)))
-                return await self._open(tx, staff, address=address, user_agent=user_agent, now=now, is_pending=False)
+                await tx.execute(
+                    delete(StaffSession).where(StaffSession.token_hash == hash_of_token(pending_token))
+                )
+                return await self._open(
+                    tx, staff, address=address, user_agent=user_agent, now=now, is_pending=False
+                )
             await _count_failure(tx, staff, now)
         # The failure is committed; only now may it be told.
         raise Refusal("wrong_totp")
 
-    async def _count_address(self, address: str) -> None:
-        if not await self._limiter.hit(self._address_limit, "staff-sign-in", address):
-            raise Refusal("too_many_attempts", retry_after_seconds=60)
-
-    async def _reserve_try(self, email: str, now: datetime) -> Row[Any] | None:
+    async def _reserve_try(self, email: str, now: datetime) -> AnyRow | None:
         """Count a try as failed before it is made; returns the account with the lock that this try caused."""
         async with transaction(self._database) as tx:
             staff = (
@@ -141,10 +136,17 @@ class StaffSignIn:
         return None
 
     async def _admit(
-        self, tx: AsyncConnection, staff: Row[Any], new_hash: str, *, address: str, user_agent: str, now: datetime
+        self,
+        tx: AsyncConnection,
+        staff: AnyRow,
+        new_hash: str,
+        *,
+        address: str,
+        user_agent: str,
+        now: datetime,
     ) -> SignedIn:
         is_pending = staff.totp_secret is not None
-        # With a code still to come, only this try is given back: a password must not buy new guesses at codes.
+        # With a code still to come only this try is given back: a password must not buy new guesses at codes.
         failures: ColumnElement[int] | int = func.greatest(Staff.failed_sign_ins - 1, 0) if is_pending else 0
         own_lock = _lock_of(staff.failed_sign_ins + 1, now)
         admitted = await tx.execute(
@@ -161,13 +163,28 @@ class StaffSignIn:
         if admitted.rowcount != 1:
             # Disabled, or given another password, while this one was being looked at.
             raise Refusal("wrong_credentials")
-        return await self._open(tx, staff, address=address, user_agent=user_agent, now=now, is_pending=is_pending)
+        return await self._open(
+            tx, staff, address=address, user_agent=user_agent, now=now, is_pending=is_pending
+        )
 
     async def _open(
-        self, tx: AsyncConnection, staff: Row[Any], *, address: str, user_agent: str, now: datetime, is_pending: bool
+        self,
+        tx: AsyncConnection,
+        staff: AnyRow,
+        *,
+        address: str,
+        user_agent: str,
+        now: datetime,
+        is_pending: bool,
     ) -> SignedIn:
         token = await open_session(
-            tx, staff, self.lifetimes, address=address, user_agent=user_agent, now=now, is_totp_pending=is_pending
+            tx,
+            staff,
+            self.lifetimes,
+            address=address,
+            user_agent=user_agent,
+            now=now,
+            is_totp_pending=is_pending,
         )
         if not is_pending:
             after = {"address": address[:100]}
@@ -175,14 +192,15 @@ class StaffSignIn:
         lifetime = self.lifetimes.longest_for(staff.role)
         return SignedIn(token, staff_member(staff), is_totp_needed=is_pending, cookie_lifetime=lifetime)
 
-    async def _note_lock(self, staff: Row[Any] | None, address: str, now: datetime) -> None:
+    async def _note_lock(self, staff: AnyRow | None, address: str, now: datetime) -> None:
         """A failure that locked an account stands in the audit log, with where it came from."""
         locked_until = _lock_of(staff.failed_sign_ins + 1, now) if staff is not None else None
         if staff is not None and locked_until is not None:
             async with transaction(self._database) as tx:
                 await record_audit(
                     tx, SYSTEM, "staff.locked", "staff", staff.id, None,
-                    {"locked_until": locked_until, "address": address[:100]}, now, merchant_id=staff.merchant_id,
+                    {"locked_until": locked_until, "address": address[:100]}, now,
+                    merchant_id=staff.merchant_id,
                 )  # fmt: skip
 
     def _count_stranger(self, email: str, now: datetime) -> None:
@@ -201,7 +219,7 @@ def normalise_email(email: str) -> str:
     return trimmed if trimmed.isprintable() and len(trimmed) <= 254 else ""
 
 
-async def _lock_pending(tx: AsyncConnection, token: str, now: datetime) -> Row[Any]:
+async def _lock_pending(tx: AsyncConnection, token: str, now: datetime) -> AnyRow:
     """The account, locked, whose session waits for a code. Account before session, as everywhere."""
     waiting = (
         StaffSession.token_hash == hash_of_token(token),
@@ -220,7 +238,7 @@ async def _lock_pending(tx: AsyncConnection, token: str, now: datetime) -> Row[A
     return staff
 
 
-async def _count_failure(tx: AsyncConnection, staff: Row[Any], now: datetime) -> None:
+async def _count_failure(tx: AsyncConnection, staff: AnyRow, now: datetime) -> None:
     failures = staff.failed_sign_ins + 1
     await tx.execute(
         update(Staff)
@@ -239,7 +257,7 @@ def _refuse_when_locked(locked_until: datetime | None, now: datetime) -> None:
         raise Refusal("locked", minutes=minutes_left((locked_until - now).total_seconds()))
 
 
-def _actor_of(staff: Row[Any]) -> Actor:
+def _actor_of(staff: AnyRow) -> Actor:
     return Actor(
         kind="staff",
         id=staff.id,

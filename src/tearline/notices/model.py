@@ -29,6 +29,7 @@ class Notice(Base):
     state: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(server_default="0")
     next_attempt_at: Mapped[datetime]
+    """When it is to be tried; while it is ``sending``, when its sender's lease on it ends."""
     provider: Mapped[str | None]
     provider_reference: Mapped[str | None]
     error: Mapped[str | None]
@@ -41,4 +42,5 @@ class Notice(Base):
         CheckConstraint("channel IN ('sms','whatsapp','voice')", name="channel"),
         # What is still to be sent is a small part of the table: its index must not grow with history.
         Index("ix_notice_due", "channel", "next_attempt_at", postgresql_where=text("state IN ('queued','sending')")),
+        Index("ix_notice_expiring", "expires_at", postgresql_where=text("state IN ('queued','sending')")),
     )

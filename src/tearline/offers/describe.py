@@ -14,7 +14,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from babel.dates import get_day_names
-from babel.lists import format_list
 
 from tearline.core import offers as core
 from tearline.i18n import localised, translate
@@ -156,7 +155,7 @@ def condition_text(offer: DescribedOffer, language: str) -> str:
             )
             for step in steps
         ]
-        sentences.append(format_list(parts, style="unit", locale=locale_of(language)))
+        sentences.append(_joined(parts, language))
     elif isinstance(benefit, core.AmountOff) and benefit.every:
         sentences.append(
             translate(
@@ -215,9 +214,9 @@ def hours_text(validity: core.Validity, language: str) -> str:
     """Weekdays and hours: ``Mon–Thu, 14:00–18:00``; ``""`` when it's always."""
     parts: list[str] = []
     if validity.weekdays and len(validity.weekdays) < 7:
-        parts.append(", ".join(_weekday_runs(sorted(validity.weekdays), language)))
+        parts.extend(_weekday_runs(sorted(validity.weekdays), language))
     parts.extend(f"{_clock(hours.from_minute)}–{_clock(hours.to_minute)}" for hours in validity.hours)
-    return ", ".join(parts)
+    return _joined(parts, language)
 
 
 def where_text(
@@ -237,16 +236,20 @@ def where_text(
     merchants = [localised(names, language) for names in merchant_names]
     if store_ids:
         stores = [localised(names, language) for names in store_names]
-        return format_list(stores, style="unit", locale=locale_of(language))
+        return _joined(stores, language)
     if not merchants:
         return translate(language, "All merchants")
     if len(merchants) == 1:
         return translate(language, "All stores of %(merchant)s", merchant=merchants[0])
-    return format_list(merchants, style="unit", locale=locale_of(language))
+    return _joined(merchants, language)
 
 
 def _is_chinese(language: str) -> bool:
     return language.startswith("zh")
+
+
+def _joined(parts: Sequence[str], language: str) -> str:
+    return ("、" if _is_chinese(language) else ", ").join(parts)
 
 
 def _over(amount: str, language: str) -> str:
@@ -294,7 +297,9 @@ def _weekday_runs(weekdays: Sequence[int], language: str) -> list[str]:
     texts: list[str] = []
     for run in runs:
         first, last = names[run[0] - 1], names[run[-1] - 1]
-        texts.append(f"{first}–{last}" if len(run) > 2 else ", ".join(names[weekday - 1] for weekday in run))
+        texts.append(
+            f"{first}–{last}" if len(run) > 2 else _joined([names[weekday - 1] for weekday in run], language)
+        )
     return texts
 
 

@@ -6,9 +6,13 @@ When Valkey does not answer, each process counts for itself: a limit must not ta
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import ceil
+from uuid import UUID
 
 import structlog
 from limits.aio.storage import Storage
@@ -100,15 +104,9 @@ class Limiter:
             raise too_many(standing)
         return standing
 
-    async def check(self, rate: Rate, key: str, *, in_flight: int = 0) -> None:
-        """Refuse when ``key`` has used up its limit, without counting.
-
-        Args:
-            in_flight: how many of this key are under way and may yet be counted.
-        """
-        standing = await self.standing(rate, key)
-        if standing.remaining <= in_flight:
-            raise too_many(standing)
+    async def note(self, rate: Rate, key: str) -> None:
+        """Count one for ``key`` that has happened already; refuses nothing."""
+        await self._add(rate, key)
 
     async def standing(self, rate: Rate, key: str) -> Standing:
         """How often ``key`` may still, and when its window ends."""
@@ -144,3 +142,64 @@ def _shared_name(rate: Rate, key: str) -> str:
 
 def _warn(error: Exception) -> None:
     log.warning("Valkey does not answer; rate limits are counted by each process", error=str(error))
+
+
+class PasswordGuard:
+    """Throttles guesses at a campaign's passwords, for each member and each network address.
+
+    Wrong ones count and right ones do not. Guesses under way might all turn out wrong, so a member has no
+    more of them under way than wrong ones left; the others wait for their turn. A rush of honest members
+    behind one address is not held up: addresses only count what has been wrong.
+
+    Args:
+        limiter: counts the wrong ones.
+        per_member: how many wrong ones a member has.
+        per_address: how many wrong ones may come from one address.
+    """
+
+    def __init__(self, limiter: Limiter, per_member: Rate, per_address: Rate) -> None:
+        self._limiter = limiter
+        self._per_member = per_member
+        self._per_address = per_address
+        self._under_way: dict[UUID, int] = {}
+        self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def guess(self, member_id: UUID, address: str) -> AsyncIterator[None]:
+        """Around one claim with a password; a refusal for a wrong password is counted.
+
+        Raises:
+            Refusal: ``too_many_attempts``.
+        """
+        await self._take_turn(member_id, address)
+        try:
+            yield
+        except Refusal as refusal:
+            if refusal.reason == "wrong_password":
+                await self._limiter.note(self._per_member, str(member_id))
+                await self._limiter.note(self._per_address, address)
+            raise
+        finally:
+            self._end_turn(member_id)
+
+    async def _take_turn(self, member_id: UUID, address: str) -> None:
+        while True:
+            for rate, key in ((self._per_address, address), (self._per_member, str(member_id))):
+                standing = await self._limiter.standing(rate, key)
+                if standing.remaining == 0:
+                    raise too_many(standing)
+            under_way = self._under_way.get(member_id, 0)
+            if under_way < standing.remaining:
+                self._under_way[member_id] = under_way + 1
+                return
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(member_id, []).append(turn)
+            await turn
+
+    def _end_turn(self, member_id: UUID) -> None:
+        self._under_way[member_id] -= 1
+        if self._under_way[member_id] == 0:
+            del self._under_way[member_id]
+        for turn in self._waiting.pop(member_id, ()):
+            if not turn.done():
+                turn.set_result(None)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from litestar import Request
 from litestar.datastructures import Cookie, FormMultiDict
@@ -159,3 +160,20 @@ async def readable_form(request: Request[Any, Any, Any]) -> FormMultiDict:
         if "\x00" in name or (isinstance(value, str) and "\x00" in value):
             raise Refusal("malformed")
     return form
+
+
+def refuse_unreadable(app: ASGIApp) -> ASGIApp:
+    """Middleware that refuses addresses that no text could hold: a NUL, or bytes that are not UTF-8."""
+
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            parts = (scope.get("raw_path") or b"", scope["query_string"])
+            try:
+                is_readable = all("\x00" not in unquote_to_bytes(part).decode() for part in parts)
+            except UnicodeDecodeError:
+                is_readable = False
+            if not is_readable:
+                raise Refusal("malformed")
+        await app(scope, receive, send)
+
+    return refusing

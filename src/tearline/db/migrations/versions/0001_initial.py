@@ -90,11 +90,24 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('member_id', 'id', name=op.f('pk_coupon'))
     )
     op.create_index('ix_coupon_held', 'coupon', ['held_until'], unique=False, postgresql_where=sa.text("state = 'held'"))
+    op.create_index('ix_coupon_open', 'coupon', ['valid_until'], unique=False, postgresql_where=sa.text("state = 'open'"))
     op.create_table('coupon_code',
     sa.Column('code', sa.Text(), nullable=False),
     sa.Column('member_id', sa.UUID(), nullable=False),
     sa.Column('coupon_id', sa.UUID(), nullable=False),
     sa.PrimaryKeyConstraint('code', name=op.f('pk_coupon_code'))
+    )
+    op.create_table('coupon_hold',
+    sa.Column('id', sa.UUID(), nullable=False),
+    sa.Column('member_id', sa.UUID(), nullable=False),
+    sa.Column('coupon_id', sa.UUID(), nullable=False),
+    sa.Column('merchant_id', sa.UUID(), nullable=False),
+    sa.Column('store_id', sa.UUID(), nullable=False),
+    sa.Column('staff_id', sa.UUID(), nullable=True),
+    sa.Column('api_key_id', sa.UUID(), nullable=True),
+    sa.Column('verified', sa.Text(), nullable=False),
+    sa.Column('held_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_coupon_hold'))
     )
     op.create_table('member',
     sa.Column('id', sa.UUID(), nullable=False),
@@ -193,7 +206,11 @@ def upgrade() -> None:
     sa.Column('staff_id', sa.UUID(), nullable=True),
     sa.Column('api_key_id', sa.UUID(), nullable=True),
     sa.Column('request_number', sa.Text(), nullable=False),
+    sa.Column('way', sa.Text(), nullable=False),
+    sa.Column('verified', sa.Text(), nullable=False),
     sa.Column('redeemed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.CheckConstraint("verified IN ('rotating','code')", name=op.f('ck_redemption_verified')),
+    sa.CheckConstraint("way IN ('cashier','till')", name=op.f('ck_redemption_way')),
     sa.PrimaryKeyConstraint('member_id', 'id', name=op.f('pk_redemption'))
     )
     op.create_index('ix_redemption_campaign', 'redemption', ['campaign_id', 'redeemed_at'], unique=False)
@@ -279,6 +296,7 @@ def upgrade() -> None:
     sa.Column('benefit', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('minimum_spend', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('scope', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+    sa.Column('cart_rules', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('funding_platform_basis_points', sa.BigInteger(), nullable=False),
     sa.Column('validity', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('time_zone', sa.Text(), nullable=False),
@@ -360,6 +378,7 @@ def upgrade() -> None:
     sa.Column('role', sa.Text(), nullable=False),
     sa.Column('password_hash', sa.Text(), nullable=False),
     sa.Column('totp_secret', sa.Text(), nullable=True),
+    sa.Column('totp_new_secret', sa.Text(), nullable=True),
     sa.Column('language', sa.Text(), server_default='en', nullable=False),
     sa.Column('state', sa.Text(), server_default='active', nullable=False),
     sa.Column('failed_sign_ins', sa.BigInteger(), server_default='0', nullable=False),

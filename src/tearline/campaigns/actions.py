@@ -1,0 +1,452 @@
+"""Changes to campaigns and their prizes.
+
+Every action locks the campaign's row before anything else and raises its version: claims take the same lock,
+and a claim desk that sees another version loads the definition again. Where offers matter as well they're
+locked after the campaign, by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.campaigns.model import Campaign, Prize, PrizeOffer
+from tearline.campaigns.reads import campaign_draft_of
+from tearline.core import campaigns as core
+from tearline.core.audience import audience_to_json
+from tearline.core.offer_checks import MAXIMUM_COUNT
+from tearline.core.offers import can_be_issued
+from tearline.core.passwords import password_key
+from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
+from tearline.core.texts import without_blanks
+from tearline.db import new_id, violated_constraint
+from tearline.i18n import _
+from tearline.merchants.audit import changes, record_audit
+from tearline.offers import stored
+from tearline.offers.model import Offer
+
+CODE_TAKEN_SENTENCE = _("This code is already in use; choose another.")
+CLAIMABLE_LATER = ("draft", "active")
+ANY_STATE = ("draft", "active", "archived")
+NOT_EDITABLE_SENTENCE = _("This can no longer be changed in its present state.")
+
+
+# Campaigns
+
+
+async def create_campaign(
+    tx: AsyncConnection, actor: Actor, draft: core.CampaignDraft, now: datetime
+) -> UUID:
+    """Make a password campaign, as a draft without prizes; answers its id.
+
+    Raises:
+        Refusal: ``invalid`` with what makes no sense by field, ``already_taken`` for the code.
+    """
+    _require(actor)
+    draft = _tidied(draft)
+    if problems := core.check_campaign(draft):
+        raise Refusal("invalid", fields=problems)
+    campaign_id = new_id()
+    columns = _columns(draft)
+    inserted = await tx.execute(
+        insert(Campaign)
+        .values(id=campaign_id, kind="password", created_at=now, updated_at=now, **columns)
+        .on_conflict_do_nothing(index_elements=[Campaign.code])
+        .returning(Campaign.id)
+    )
+    if inserted.one_or_none() is None:
+        raise Refusal("already_taken", fields={"code": CODE_TAKEN_SENTENCE})
+    await record_audit(tx, actor, "campaign.created", "campaign", campaign_id, None, columns, now)
+    return campaign_id
+
+
+async def update_campaign(
+    tx: AsyncConnection,
+    actor: Actor,
+    campaign_id: UUID,
+    draft: core.CampaignDraft,
+    *,
+    version: int,
+    now: datetime,
+) -> int:
+    """Replace what was decided about a campaign, as far as ``EDITABLE`` lets; answers its new version.
+
+    Args:
+        version: of the campaign that the person saw.
+
+    Raises:
+        Refusal: ``changed_meanwhile``, ``not_editable`` (by field), ``invalid``, ``already_taken``.
+    """
+    row = await _locked(tx, actor, campaign_id, version)
+    before = campaign_draft_of(row)
+    draft = _tidied(draft)
+    if draft == before:
+        return version
+    if problems := core.forbidden_edits(row.state, before, draft, now):
+        raise Refusal("not_editable", fields=problems)
+    if problems := core.check_campaign(draft):
+        raise Refusal("invalid", fields=problems)
+    return await _change(tx, actor, row, _columns(draft), action="campaign.changed", now=now)
+
+
+async def go_live(
+    tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
+) -> int:
+    """Open a draft to members from its window's start on; answers its new version.
+
+    Raises:
+        Refusal: ``not_editable`` unless it's a draft; ``invalid`` with what is missing: a prize, an offer
+            that isn't active or can't be issued any more, a window that is over.
+    """
+    row = await _locked(tx, actor, campaign_id, version)
+    if row.state != "draft":
+        raise Refusal("not_editable")
+    return await _open(tx, actor, row, action="campaign.went_live", now=now)
+
+
+async def resume(
+    tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
+) -> int:
+    """Open a paused campaign again; checked as in ``go_live``."""
+    row = await _locked(tx, actor, campaign_id, version)
+    if row.state != "paused":
+        raise Refusal("not_editable")
+    return await _open(tx, actor, row, action="campaign.resumed", now=now)
+
+
+async def pause(
+    tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
+) -> int:
+    """Stop claims for the time being; what has been claimed stays good. Answers the new version."""
+    row = await _locked(tx, actor, campaign_id, version)
+    return await _move(tx, actor, row, "paused", action="campaign.paused", now=now)
+
+
+async def archive(
+    tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
+) -> int:
+    """Put a campaign away for good; what has been claimed stays good. Answers the new version."""
+    row = await _locked(tx, actor, campaign_id, version)
+    return await _move(tx, actor, row, "archived", action="campaign.archived", now=now)
+
+
+# Prizes
+
+
+async def add_prize(
+    tx: AsyncConnection,
+    actor: Actor,
+    campaign_id: UUID,
+    draft: core.PrizeDraft,
+    *,
+    version: int | None = None,
+    now: datetime,
+) -> UUID:
+    """Add a prize with its password and bundle; answers its id. A campaign has at most five.
+
+    Raises:
+        Refusal: ``not_editable`` outside draft and pause, ``invalid``.
+    """
+    row = await _locked(tx, actor, campaign_id, version)
+    _require_editable(row.state, {"prize.add"})
+    prizes = await _prizes(tx, campaign_id)
+    if len(prizes) >= core.MAXIMUM_PRIZES:
+        raise Refusal("invalid", fields={"prizes": _("A campaign has at most five prizes.")})
+    draft = replace(draft, names=without_blanks(draft.names))
+    await _refuse_nonsense(
+        tx,
+        draft,
+        [prize.password_key for prize in prizes],
+        offer_states=CLAIMABLE_LATER if row.state == "draft" else ("active",),
+    )
+    prize_id = new_id()
+    columns = _prize_columns(draft)
+    position = max((prize.position for prize in prizes), default=0) + 1
+    await tx.execute(insert(Prize).values(id=prize_id, campaign_id=campaign_id, position=position, **columns))
+    await _write_bundle(tx, prize_id, draft.bundle)
+    await _raise_version(tx, row, now)
+    after = {**columns, "campaign_id": campaign_id, "bundle": draft.bundle}
+    await record_audit(tx, actor, "prize.added", "prize", prize_id, None, after, now)
+    return prize_id
+
+
+async def update_prize(
+    tx: AsyncConnection,
+    actor: Actor,
+    prize_id: UUID,
+    draft: core.PrizeDraft,
+    *,
+    version: int | None = None,
+    now: datetime,
+) -> int:
+    """Replace what was decided about a prize, as far as ``EDITABLE`` lets; answers the campaign's version.
+
+    Raises:
+        Refusal: ``changed_meanwhile``, ``not_editable`` (by field), ``inventory_lowered``, ``invalid``.
+    """
+    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), version)
+    prizes = await _prizes(tx, row.id)
+    prize = _pick(prizes, prize_id)
+    draft = replace(draft, names=without_blanks(draft.names))
+    before = await _prize_draft(tx, prize)
+    changed = {
+        field.name for field in fields(draft) if getattr(draft, field.name) != getattr(before, field.name)
+    }
+    if not changed:
+        return int(row.version)
+    _require_editable(row.state, {f"prize.{name}" for name in changed})
+    if row.state != "draft" and draft.inventory < before.inventory:
+        raise _inventory_lowered(before.inventory)
+    others = [other.password_key for other in prizes if other.id != prize_id]
+    await _refuse_nonsense(
+        tx, draft, others, offer_states=CLAIMABLE_LATER if "bundle" in changed else ANY_STATE
+    )
+    columns = _prize_columns(draft)
+    await tx.execute(update(Prize).where(Prize.id == prize_id).values(**columns))
+    if "bundle" in changed:
+        await tx.execute(delete(PrizeOffer).where(PrizeOffer.prize_id == prize_id))
+        await _write_bundle(tx, prize_id, draft.bundle)
+    was, now_is = changes(
+        {**dict(prize._mapping), "bundle": before.bundle}, {**columns, "bundle": draft.bundle}
+    )
+    await record_audit(tx, actor, "prize.changed", "prize", prize_id, was, now_is, now)
+    return await _raise_version(tx, row, now)
+
+
+async def remove_prize(
+    tx: AsyncConnection, actor: Actor, prize_id: UUID, *, version: int | None = None, now: datetime
+) -> int:
+    """Take a prize out of a draft; answers the campaign's new version."""
+    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), version)
+    _require_editable(row.state, {"prize.remove"})
+    prize = _pick(await _prizes(tx, row.id), prize_id)
+    before = await _prize_draft(tx, prize)
+    await tx.execute(delete(PrizeOffer).where(PrizeOffer.prize_id == prize_id))
+    await tx.execute(delete(Prize).where(Prize.id == prize_id))
+    was = {**_prize_columns(before), "campaign_id": row.id, "bundle": before.bundle}
+    await record_audit(tx, actor, "prize.removed", "prize", prize_id, was, None, now)
+    return await _raise_version(tx, row, now)
+
+
+async def raise_inventory(
+    tx: AsyncConnection, actor: Actor, prize_id: UUID, to: int, now: datetime, *, expected: int | None = None
+) -> int:
+    """Raise a prize's inventory to ``to``, also while members are claiming it; answers the inventory.
+
+    Repeating it changes nothing, so a lost answer can be asked for again.
+
+    Args:
+        expected: the inventory that the person saw, when it matters that nobody else has raised it since.
+
+    Raises:
+        Refusal: ``inventory_lowered``, ``changed_meanwhile``, ``invalid``, ``not_editable`` when archived.
+    """
+    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), None)
+    _require_editable(row.state, {"prize.inventory"})
+    prize = _pick(await _prizes(tx, row.id), prize_id)
+    if to == prize.inventory:
+        return to
+    if expected is not None and expected != prize.inventory:
+        raise Refusal("changed_meanwhile", inventory=prize.inventory)
+    if to < prize.inventory:
+        raise _inventory_lowered(prize.inventory)
+    if to > MAXIMUM_COUNT:
+        raise Refusal("invalid", fields={"inventory": _("This is more than can be given out.")})
+    await tx.execute(update(Prize).where(Prize.id == prize_id).values(inventory=to))
+    await _raise_version(tx, row, now)
+    was, now_is = {"inventory": prize.inventory}, {"inventory": to}
+    await record_audit(tx, actor, "prize.inventory_raised", "prize", prize_id, was, now_is, now)
+    return to
+
+
+# Pieces
+
+
+def _require(actor: Actor) -> None:
+    actor.require("campaigns.write")
+    # Campaigns are the operator's own.
+    actor.require_merchant(None)
+
+
+async def _locked(tx: AsyncConnection, actor: Actor, campaign_id: UUID, version: int | None) -> Row[Any]:
+    _require(actor)
+    statement = select(Campaign.__table__).where(Campaign.id == campaign_id).with_for_update()
+    row = (await tx.execute(statement)).one_or_none()
+    if row is None:
+        raise Refusal("not_found")
+    if version is not None and row.version != version:
+        raise Refusal("changed_meanwhile", version=row.version)
+    return row
+
+
+async def _campaign_of(tx: AsyncConnection, actor: Actor, prize_id: UUID) -> UUID:
+    """Whose prize it is, read without a lock: a prize never changes its campaign."""
+    _require(actor)
+    found = await tx.scalar(select(Prize.campaign_id).where(Prize.id == prize_id))
+    if found is None:
+        raise Refusal("not_found")
+    return found
+
+
+async def _prizes(tx: AsyncConnection, campaign_id: UUID) -> list[Row[Any]]:
+    statement = select(Prize.__table__).where(Prize.campaign_id == campaign_id).order_by(Prize.position)
+    return list(await tx.execute(statement))
+
+
+def _pick(prizes: list[Row[Any]], prize_id: UUID) -> Row[Any]:
+    """The prize of this id; it may have been removed before the campaign's lock was ours."""
+    for prize in prizes:
+        if prize.id == prize_id:
+            return prize
+    raise Refusal("not_found")
+
+
+async def _prize_draft(tx: AsyncConnection, prize: Row[Any]) -> core.PrizeDraft:
+    bundle = await tx.execute(
+        select(PrizeOffer.offer_id, PrizeOffer.quantity).where(PrizeOffer.prize_id == prize.id)
+    )
+    return core.PrizeDraft(
+        names=prize.names,
+        password=prize.password,
+        inventory=prize.inventory,
+        bundle={row.offer_id: row.quantity for row in bundle},
+        limit_per_member=prize.limit_per_member,
+    )
+
+
+async def _write_bundle(tx: AsyncConnection, prize_id: UUID, bundle: Mapping[UUID, int]) -> None:
+    await tx.execute(
+        insert(PrizeOffer),
+        [
+            {"prize_id": prize_id, "offer_id": offer_id, "quantity": bundle[offer_id]}
+            for offer_id in sorted(bundle)
+        ],
+    )
+
+
+async def _refuse_nonsense(
+    tx: AsyncConnection,
+    draft: core.PrizeDraft,
+    other_password_keys: list[str],
+    *,
+    offer_states: Sequence[str],
+) -> None:
+    known = await tx.execute(
+        select(Offer.id).where(Offer.id.in_(list(draft.bundle)), Offer.state.in_(offer_states))
+    )
+    problems = core.check_prize(
+        draft, other_password_keys=other_password_keys, known_offer_ids=set(known.scalars())
+    )
+    if problems:
+        raise Refusal("invalid", fields=problems)
+
+
+def _require_editable(state: str, edits: set[str]) -> None:
+    forbidden = edits - core.EDITABLE[state]
+    if forbidden:
+        names = {edit.removeprefix("prize.") for edit in forbidden}
+        raise Refusal("not_editable", fields=dict.fromkeys(names, NOT_EDITABLE_SENTENCE))
+
+
+def _inventory_lowered(inventory: int) -> Refusal:
+    sentence = _("The inventory can only be raised.")
+    return Refusal("inventory_lowered", fields={"inventory": sentence}, inventory=inventory)
+
+
+async def _open(tx: AsyncConnection, actor: Actor, row: Row[Any], *, action: str, now: datetime) -> int:
+    problems: dict[str, str] = {}
+    if now >= row.ends_at:
+        problems["ends_at"] = _("The window is over already.")
+    prizes = await _prizes(tx, row.id)
+    if not prizes:
+        problems["prizes"] = _("Add at least one prize first.")
+    for position, prize in enumerate(prizes):
+        if sentence := await _bundle_problem(tx, prize.id, max(now, row.starts_at)):
+            problems[f"prizes.{position}.bundle"] = sentence
+    if problems:
+        raise Refusal("invalid", fields=problems)
+    return await _move(tx, actor, row, "live", action=action, now=now)
+
+
+async def _bundle_problem(tx: AsyncConnection, prize_id: UUID, first_claim: datetime) -> str | None:
+    """Why a prize couldn't be claimed, because of its offers; locks them so that this stays true."""
+    offers = await tx.execute(
+        select(Offer.__table__, PrizeOffer.quantity)
+        .join(PrizeOffer, PrizeOffer.offer_id == Offer.id)
+        .where(PrizeOffer.prize_id == prize_id)
+        .order_by(Offer.id)
+        .with_for_update(of=Offer, read=True)
+    )
+    for offer in offers:
+        if offer.state != "active":
+            return _("One of this prize's offers is not active.")
+        if not can_be_issued(stored.validity_from(offer.validity), offer.time_zone, first_claim):
+            return _("One of this prize's offers would have expired before the campaign starts.")
+        if offer.limit_per_member is not None and offer.limit_per_member < offer.quantity:
+            return _("A claim of this prize issues more of one offer than a member may hold.")
+    return None
+
+
+async def _move(
+    tx: AsyncConnection, actor: Actor, row: Row[Any], state: str, *, action: str, now: datetime
+) -> int:
+    if state not in core.TRANSITIONS[row.state]:
+        raise Refusal("not_editable")
+    return await _change(tx, actor, row, {"state": state}, action=action, now=now)
+
+
+async def _change(
+    tx: AsyncConnection, actor: Actor, row: Row[Any], values: Mapping[str, Any], *, action: str, now: datetime
+) -> int:
+    statement = update(Campaign).where(Campaign.id == row.id)
+    try:
+        async with tx.begin_nested():
+            await tx.execute(statement.values(version=row.version + 1, updated_at=now, **values))
+    except IntegrityError as error:
+        if violated_constraint(error) == "uq_campaign_code":
+            raise Refusal("already_taken", fields={"code": CODE_TAKEN_SENTENCE}) from error
+        raise
+    was, now_is = changes(dict(row._mapping), values)
+    await record_audit(tx, actor, action, "campaign", row.id, was, now_is, now)
+    return int(row.version) + 1
+
+
+async def _raise_version(tx: AsyncConnection, row: Row[Any], now: datetime) -> int:
+    statement = update(Campaign).where(Campaign.id == row.id)
+    await tx.execute(statement.values(version=row.version + 1, updated_at=now))
+    return int(row.version) + 1
+
+
+def _tidied(draft: core.CampaignDraft) -> core.CampaignDraft:
+    return replace(
+        draft,
+        code=draft.code.strip().upper(),
+        names=without_blanks(draft.names),
+        descriptions=without_blanks(draft.descriptions),
+        rules=without_blanks(draft.rules),
+        image=draft.image or None,
+    )
+
+
+def _columns(draft: core.CampaignDraft) -> dict[str, Any]:
+    columns = {field.name: getattr(draft, field.name) for field in fields(draft)}
+    return {**columns, "audience": audience_to_json(draft.audience)}
+
+
+def _prize_columns(draft: core.PrizeDraft) -> dict[str, Any]:
+    return {
+        "names": dict(draft.names),
+        "password": draft.password.strip(),
+        "password_key": password_key(draft.password),
+        "inventory": draft.inventory,
+        "limit_per_member": draft.limit_per_member,
+    }

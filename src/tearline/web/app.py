@@ -1,0 +1,168 @@
+"""The application: a plain ASGI callable around the hot lane and Litestar.
+
+Claims and redemptions go straight to their handlers in ``web.api.hot``; everything else goes to Litestar.
+What both share happens here, once: the request's id, security headers, numbers, and turning away what no
+handler should see.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from litestar import Litestar, Response, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import DefineMiddleware
+from litestar.static_files import create_static_files_router
+from litestar.types import Message, Receive, Scope, Send
+
+from tearline.config import Settings, load_settings
+from tearline.web import access, api, console, dev, health, merchant, metrics, shop
+from tearline.web.api.hot import HotLane
+from tearline.web.logs import configure_logging
+from tearline.web.problems import REQUEST_ID_KEY, answer_exception
+from tearline.web.security import CsrfMiddleware, answer_headers, refuse_unreadable
+from tearline.web.services import open_services
+from tearline.web.ui.assets import STATIC_DIRECTORY, STATIC_URL
+from tearline.web.ui.page import UiSettings
+
+log = structlog.get_logger(__name__)
+
+BODY_LIMIT_BYTES = 64 * 1024
+_WELL_FORMED_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_SLOW_SECONDS = 1.0
+_NO_CSRF_PREFIXES = ("/api/", "/static/", "/metrics", "/healthz", "/readyz")
+
+
+class Application:
+    """Tearline as an ASGI application.
+
+    Args:
+        settings: with ``database_url`` set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._answer_headers = answer_headers(cookies_are_secure=settings.cookies_are_secure)
+        self._hot_lane: HotLane | None = None
+        self.litestar = _litestar(settings, self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
+        async with open_services(self.settings) as services:
+            app.state.services = services
+            self._hot_lane = HotLane(services, BODY_LIMIT_BYTES)
+            yield
+            self._hot_lane = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] != "http":
+            await self.litestar(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope = {**scope, REQUEST_ID_KEY: request_id}  # type: ignore[misc]
+        status = 500
+        added_headers = [*self._answer_headers, (b"x-request-id", request_id.encode())]
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in added_headers if header[0] not in present),
+                ]
+            await send(message)
+
+        hot = self._hot_lane.handler(scope["method"], scope["path"]) if self._hot_lane else None
+        if hot is not None:
+            await hot.answer(scope, receive, send_with_headers)
+            metrics.observe(scope["method"], hot.route, status, time.perf_counter() - started)
+            return
+        method = scope["method"]
+        if method == "HEAD":
+            # The server leaves out the body; handlers need not know.
+            scope["method"] = "GET"
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self.litestar(scope, receive, send_with_headers)
+        duration_seconds = time.perf_counter() - started
+        metrics.observe(method, str(scope.get("path_template", "unmatched")), status, duration_seconds)
+        if duration_seconds > _SLOW_SECONDS:
+            log.warning("slow", request_id=request_id, path=scope["path"], seconds=round(duration_seconds, 3))
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """The application; without ``settings``, those of the environment. For ``uvicorn --factory``."""
+    settings = settings or load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return Application(settings)
+
+
+def _litestar(settings: Settings, lifespan: Any) -> Litestar:
+    csrf = DefineMiddleware(
+        CsrfMiddleware,
+        keys=settings.secret_keys,
+        secure=settings.cookies_are_secure,
+        exempt_prefixes=_NO_CSRF_PREFIXES,
+    )
+    return Litestar(
+        route_handlers=_routes(settings),
+        lifespan=[lifespan],
+        middleware=[refuse_unreadable, csrf],
+        dependencies={"services": Provide(access.services_of, sync_to_thread=False)},
+        exception_handlers={Exception: answer_exception},
+        request_max_body_size=BODY_LIMIT_BYTES,
+        multipart_form_part_limit=200,
+        openapi_config=None,
+        logging_config=None,
+        state=State(
+            {
+                "ui": UiSettings(
+                    brand=settings.brand,
+                    time_zone=settings.time_zone,
+                    currency=settings.currency,
+                    cookies_are_secure=settings.cookies_are_secure,
+                )
+            }
+        ),
+    )
+
+
+def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
+    routes: list[Router | BaseRouteHandler] = [*health.routes(), api.router(), *_faces()]
+    if STATIC_DIRECTORY.is_dir():
+        routes.append(
+            create_static_files_router(
+                path=STATIC_URL, directories=[STATIC_DIRECTORY], after_request=_keep_forever, include_in_schema=False
+            )
+        )
+    if settings.demo:
+        routes.append(dev.router())
+    return routes
+
+
+def _faces() -> list[Router]:
+    return [face.router() for face in (shop, console, merchant) if hasattr(face, "router")]
+
+
+def _keep_forever(response: Response[Any]) -> Response[Any]:
+    # A built file's name changes with its content.
+    response.headers["cache-control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _WELL_FORMED_REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
