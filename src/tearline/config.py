@@ -73,11 +73,16 @@ class Settings(BaseSettings):
         default=False,
         description="Demo mode: shows what was sent at `/dev/outbox`, makes a secret of its own. Never for real use.",
     )
-    brand: str = Field(default="Tearline", min_length=1, max_length=40, description="Name shown on every page.")
-    time_zone: str = Field(
-        default="Asia/Hong_Kong", description="IANA time zone in which pages show times, unless a campaign has its own."
+    brand: str = Field(
+        default="Tearline", min_length=1, max_length=40, description="Name shown on every page."
     )
-    currency: str = Field(default="HKD", pattern="^[A-Z]{3}$", description="ISO 4217 currency that new offers start with.")
+    time_zone: str = Field(
+        default="Asia/Hong_Kong",
+        description="IANA time zone in which pages show times, unless a campaign has its own.",
+    )
+    currency: str = Field(
+        default="HKD", pattern="^[A-Z]{3}$", description="ISO 4217 currency that new offers start with."
+    )
     default_region: str = Field(
         default="HK",
         pattern="^[A-Z]{2}$",
@@ -109,7 +114,9 @@ class Settings(BaseSettings):
     )
     twilio_voice_from: str | None = Field(default=None, description="Number (E.164) that Twilio calls from.")
     twilio_base_url: str = Field(default="https://api.twilio.com", description="Address of Twilio's API.")
-    whatsapp_access_token: SecretStr | None = Field(default=None, description="Access token of the WhatsApp Cloud API.")
+    whatsapp_access_token: SecretStr | None = Field(
+        default=None, description="Access token of the WhatsApp Cloud API."
+    )
     whatsapp_phone_number_id: str | None = Field(
         default=None, description="Phone number id of the WhatsApp Cloud API that messages are sent from."
     )
@@ -117,17 +124,21 @@ class Settings(BaseSettings):
         default="sign_in_code", description="Name of the approved WhatsApp authentication template."
     )
     whatsapp_base_url: str = Field(
-        default="https://graph.facebook.com/v21.0", description="Address of the WhatsApp Cloud API, with its version."
+        default="https://graph.facebook.com/v21.0",
+        description="Address of the WhatsApp Cloud API, with its version.",
     )
     gateway_url: str | None = Field(
-        default=None, description="Address that the generic HTTP gateway is posted to; see docs for the request."
+        default=None,
+        description="Address that the generic HTTP gateway is posted to; see docs for the request.",
     )
     gateway_secret: SecretStr | None = Field(
         default=None, description="Bearer token sent to the generic HTTP gateway."
     )
 
     # How much
-    pool_size: int = Field(default=5, ge=1, le=100, description="Database connections for pages, for each process.")
+    pool_size: int = Field(
+        default=5, ge=1, le=100, description="Database connections for pages, for each process."
+    )
     hot_pool_size: int = Field(
         default=4,
         ge=1,
@@ -139,13 +150,23 @@ class Settings(BaseSettings):
         description="Valkey in which rate limits are shared between processes, as `valkey://host:6379/0`. "
         "Left out, each process counts for itself.",
     )
-    member_session_days: int = Field(default=90, ge=1, le=400, description="Days that a member stays signed in.")
-    staff_idle_minutes: int = Field(
-        default=480, ge=5, le=10080, description="Minutes without a click after which staff must sign in again."
+    member_session_days: int = Field(
+        default=90, ge=1, le=400, description="Days that a member stays signed in."
     )
-    staff_session_days: int = Field(default=7, ge=1, le=90, description="Days after which staff must sign in again.")
+    staff_idle_minutes: int = Field(
+        default=480,
+        ge=5,
+        le=10080,
+        description="Minutes without a click after which staff must sign in again.",
+    )
+    staff_session_days: int = Field(
+        default=7, ge=1, le=90, description="Days after which staff must sign in again."
+    )
     cashier_session_days: int = Field(
-        default=30, ge=1, le=90, description="Days after which cashiers, whose device stands at the counter, must."
+        default=30,
+        ge=1,
+        le=90,
+        description="Days after which cashiers, whose device stands at the counter, must.",
     )
     wrong_passwords_per_member: int = Field(
         default=8, ge=1, le=1000, description="Wrong campaign passwords that a member may try in ten minutes."
@@ -157,10 +178,16 @@ class Settings(BaseSettings):
         description="Wrong campaign passwords that may come from one network address in ten minutes.",
     )
     sign_ins_per_address: int = Field(
-        default=60, ge=1, le=100000, description="Sign-in attempts of staff and members from one address in ten minutes."
+        default=60,
+        ge=1,
+        le=100000,
+        description="Sign-in attempts of staff and members from one address in ten minutes.",
     )
     api_requests_per_minute: int = Field(
-        default=1200, ge=1, le=1000000, description="Requests of one API key in a minute, the counter's excepted."
+        default=1200,
+        ge=1,
+        le=1000000,
+        description="Requests of one API key in a minute, the counter's excepted.",
     )
 
     # Watching
@@ -179,7 +206,11 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("database_url")
     @classmethod
@@ -323,7 +354,9 @@ def _kept_secret(directory: Path) -> str:
     except FileExistsError:
         kept = path.read_text("ascii").strip()
         if len(kept) < SECRET_KEY_MINIMUM_CHARACTERS:
-            raise SettingsError(f"{path} holds no secret of {SECRET_KEY_MINIMUM_CHARACTERS} characters; remove it") from None
+            raise SettingsError(
+                f"{path} holds no secret of {SECRET_KEY_MINIMUM_CHARACTERS} characters; remove it"
+            ) from None
         return kept
     secret = secrets.token_urlsafe(48)
     with os.fdopen(descriptor, "w") as file:

@@ -93,7 +93,9 @@ def after_failure(
             delay_seconds = 0.0
         elif retry_after_seconds is not None:
             delay_seconds = retry_after_seconds
-    if attempts >= policy.most_attempts(provider_count):
+    is_provider_closed = kind in (FailureKind.THROTTLED, FailureKind.CREDENTIALS)
+    # A provider that is busy or shut says nothing about the message, which keeps waiting while it is of use.
+    if attempts >= policy.most_attempts(provider_count) and not is_provider_closed:
         return GiveUp("attempts")
     at = now + timedelta(seconds=delay_seconds * (1 + spread / 4))
     if at >= expires_at:

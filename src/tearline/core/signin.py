@@ -1,4 +1,4 @@
-"""Rules of signing in with a one-time code: how it is hashed, when another may be asked for, how long it holds."""
+"""Rules of signing in with a one-time code: its hash, its life, and when another may be asked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SignInRates:
     country: Rate = Rate(300, 60)
     """Of one country prefix. Codes to far-away premium numbers are how fraudsters earn from sign-in pages."""
     countries: Mapping[int, Rate] = field(default_factory=lambda: {852: Rate(200_000, 60)})
-    """Other rates for some country prefixes: those where members live, who may all come in the same minute."""
+    """Other rates for some country prefixes: those of members, who may all come in the same minute."""
 
     def of_country(self, country_prefix: int) -> Rate:
         """The rate for a country prefix, such as 852."""
@@ -79,7 +79,7 @@ class MustWait:
 
 
 def delay_seconds(requests: int, policy: SignInPolicy) -> int:
-    """How long to wait after the code numbered ``requests`` (from 1) of a streak: 30, 60, 120 seconds and so on."""
+    """The wait after the code numbered ``requests`` (from 1) of a streak: 30, 60, 120 seconds and so on."""
     if requests <= 0:
         return 0
     return min(policy.first_delay_seconds * 2 ** min(requests - 1, 20), policy.longest_delay_seconds)

@@ -28,7 +28,7 @@ from tearline.offers.model import Offer
 HOUR = timedelta(hours=1)
 SHOWN_BEFORE_END = timedelta(days=14)
 SHOWN_AFTER_END = timedelta(days=7)
-"""Hours are shown for the last two weeks of a campaign, and for the week after it, in which coupons are used."""
+"""Hours are shown for the last two weeks of a campaign and the week after it, when coupons are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ async def campaign_figures(
 ) -> CampaignFigures:
     """A campaign's figures up to ``now``.
 
-    The hours go from the campaign's start to now, or to its end when that has passed, or to the last redemption
-    after it; but no more than ``SHOWN_BEFORE_END`` and ``SHOWN_AFTER_END``.
+    The hours go from the campaign's start to now, or to its end when that has passed, or to the last
+    redemption after it; but no more than ``SHOWN_BEFORE_END`` and ``SHOWN_AFTER_END``.
     """
     actor.require("figures.read")
     actor.require_merchant(None)

@@ -31,7 +31,7 @@ class Tier(Base):
 
 
 class MemberGroup(Base):
-    """A named set of members that staff keep, such as 'Hotel partners'. Tags need no table: they are free words."""
+    """A named set of members that staff keep, such as 'Hotel partners'. Tags are free words and need no table."""
 
     __tablename__ = "member_group"
     code: Mapped[str] = mapped_column(primary_key=True)
@@ -95,7 +95,7 @@ class SignInCode(Base):
 
 
 class SignInPhone(Base):
-    """The codes that a phone number asked for in a row: the row to lock, and what the resend delay grows by."""
+    """The codes that a phone number asked for in a row: what the resend delay grows by, and the row to lock."""
 
     __tablename__ = "sign_in_phone"
     phone: Mapped[str] = mapped_column(primary_key=True)

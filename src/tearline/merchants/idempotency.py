@@ -68,7 +68,7 @@ async def remembered(
     """
     if not key or len(key) > LONGEST_KEY or not is_storable(key):
         raise Refusal("invalid", fields={"Idempotency-Key": _("Give a key of 1 to 200 characters.")})
-    put_down = await tx.execute(
+    put_down = await tx.scalar(
         insert(RememberedAnswer)
         .values(
             caller=caller,
@@ -79,8 +79,9 @@ async def remembered(
             created_at=now,
         )
         .on_conflict_do_nothing()
+        .returning(RememberedAnswer.idempotency_key)
     )
-    if put_down.rowcount == 1:
+    if put_down is not None:
         return None
     row = (
         await tx.execute(

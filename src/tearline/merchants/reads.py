@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
+from tearline.core.texts import is_storable
 from tearline.merchants.model import AnyRow, AnySelect, Merchant, Store
 
 
@@ -57,6 +58,8 @@ async def merchant_by_id(connection: AsyncConnection, actor: Actor, merchant_id:
 async def merchant_by_code(connection: AsyncConnection, actor: Actor, code: str) -> AnyRow:
     """One merchant by its code; ``not_found`` when there is none, or it is another's."""
     actor.require("merchants.read")
+    if not is_storable(code):
+        raise Refusal("not_found")
     merchant = await _one(connection, select(Merchant).where(Merchant.code == code.strip().lower()))
     actor.require_merchant(merchant.id)
     return merchant

@@ -83,12 +83,13 @@ async def create_staff(
     }  # fmt: skip
     staff_id = new_id()
     password_hash = await hash_password(password)
-    made = await tx.execute(
+    made = await tx.scalar(
         insert(Staff)
         .values(id=staff_id, password_hash=password_hash, created_at=now, **account)
         .on_conflict_do_nothing(index_elements=[Staff.email])
+        .returning(Staff.id)
     )
-    if made.rowcount != 1:
+    if made is None:
         raise Refusal("already_taken", fields={"email": _("Somebody already signs in with this address.")})
     await record_audit(
         tx, actor, "staff.created", "staff", staff_id, None, account, now, merchant_id=merchant_id

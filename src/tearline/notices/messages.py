@@ -37,7 +37,7 @@ class Sent:
     """The provider's own name for it."""
 
 
-class ProviderFailure(Exception):
+class ProviderFailure(Exception):  # noqa: N818 - expected, and answered by trying elsewhere
     """The provider did not take the message.
 
     Args:

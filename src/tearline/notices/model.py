@@ -41,6 +41,11 @@ class Notice(Base):
         CheckConstraint("state IN ('queued','sending','sent','failed')", name="state"),
         CheckConstraint("channel IN ('sms','whatsapp','voice')", name="channel"),
         # What is still to be sent is a small part of the table: its index must not grow with history.
-        Index("ix_notice_due", "channel", "next_attempt_at", postgresql_where=text("state IN ('queued','sending')")),
+        Index(
+            "ix_notice_due",
+            "channel",
+            "next_attempt_at",
+            postgresql_where=text("state IN ('queued','sending')"),
+        ),
         Index("ix_notice_expiring", "expires_at", postgresql_where=text("state IN ('queued','sending')")),
     )

@@ -1,4 +1,4 @@
-"""Writing down what became of messages: many in one statement, so that a rush is not held up by its own records."""
+"""Writing down what became of messages: many in one statement, for a rush."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _WRITE = text(
         sent_at = outcome.sent_at,
         "values" = CASE WHEN outcome.state = 'queued' THEN notice."values" ELSE '{}' END
     FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:attempt AS bigint[]), CAST(:states AS text[]), CAST(:attempts AS bigint[]),
+        CAST(:ids AS uuid[]), CAST(:attempt AS bigint[]), CAST(:states AS text[]),
+        CAST(:attempts AS bigint[]),
         CAST(:next_attempt_at AS timestamptz[]), CAST(:providers AS text[]), CAST(:reference AS text[]),
         CAST(:errors AS text[]), CAST(:sent_at AS timestamptz[])
     ) AS outcome (id, attempt, state, attempts, next_attempt_at, provider, reference, error, sent_at)

@@ -74,13 +74,22 @@ async def outbox(connection: AsyncConnection, limit: int = 50) -> list[OutboxMes
     """The newest messages of the provider ``outbox``, for the demo's page."""
     rows = await connection.execute(
         select(
-            Notice.id, Notice.channel, Notice.recipient, Notice.language, Notice.provider_reference, Notice.sent_at
+            Notice.id,
+            Notice.channel,
+            Notice.recipient,
+            Notice.language,
+            Notice.provider_reference,
+            Notice.sent_at,
         )
         .where(Notice.provider == "outbox", Notice.state == "sent")
         .order_by(Notice.id.desc())
         .limit(limit)
     )
-    return [OutboxMessage(*row) for row in rows]
+    return [
+        OutboxMessage(*row._tuple()[:4], row.provider_reference or "", row.sent_at)
+        for row in rows
+        if row.sent_at
+    ]
 
 
 class QueueWatch:

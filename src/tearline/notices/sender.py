@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import text
@@ -86,6 +87,15 @@ class SenderTimes:
     def __post_init__(self) -> None:
         if self.lease < 2 * self.send:
             raise ValueError("a lease must outlast two sends, or messages go out twice")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    message: Message
+    number: int
+    """From 1; also the proof, when the outcome is written, that the lease is still ours."""
+    expires_at: datetime
+    lease_until: datetime
 
 
 @dataclass(slots=True)
@@ -187,10 +197,14 @@ class NoticeSender:
 
     async def close(self) -> None:
         """Close the providers' connections."""
-        for provider in {id(lane.provider): lane.provider for c in self._channels for lane in c.lanes}.values():
+        for provider in {
+            id(lane.provider): lane.provider for c in self._channels for lane in c.lanes
+        }.values():
             await provider.close()
 
-    async def _forever(self, step: Callable[[_Channel | None], Awaitable[None]], channel: _Channel | None) -> None:
+    async def _forever(
+        self, step: Callable[[_Channel | None], Awaitable[None]], channel: _Channel | None
+    ) -> None:
         while not self._is_stopping:
             try:
                 await step(channel)
@@ -223,11 +237,10 @@ class NoticeSender:
                 ).all()
             for row in picked:
                 message = Message(row.id, row.channel, row.recipient, row.language, row.template, row[5], 0.0)
-                task = asyncio.create_task(
-                    self._attempt(channel, message, row.attempts, row.expires_at, lease_until)
-                )
+                attempt = _Attempt(message, row.attempts, row.expires_at, lease_until)
+                task = asyncio.create_task(self._attempt(channel, attempt))
                 channel.in_flight.add(task)
-                task.add_done_callback(lambda done, channel=channel: _finished(done, channel))
+                task.add_done_callback(partial(_finished, channel))
         # A message that is done wakes us: in a rush nobody waits for the poll.
         try:
             async with asyncio.timeout(self._times.poll):
@@ -235,103 +248,101 @@ class NoticeSender:
         except TimeoutError:
             return
 
-    async def _attempt(
-        self, channel: _Channel, message: Message, attempt: int, expires_at: datetime, lease_until: datetime
-    ) -> None:
-        lane = self._lane(channel, attempt)
+    async def _attempt(self, channel: _Channel, attempt: _Attempt) -> None:
+        lane = self._lane(channel, attempt.number)
         if lane is None:
             # The circuits opened between picking and now: nobody was asked, so nobody failed.
-            await self._put_back(channel.lanes[0], message, attempt)
+            await self._put_back(attempt, channel.lanes[0])
             return
         async with lane.slots:
             now = self._clock()
-            if now + timedelta(seconds=self._times.send) > lease_until or now >= expires_at:
+            if now + timedelta(seconds=self._times.send) > attempt.lease_until or now >= attempt.expires_at:
                 # So late that another sender may have it already, or that nobody wants it any more.
                 return
             if not lane.circuit.allows(now):
-                await self._put_back(lane, message, attempt)
+                await self._put_back(attempt, lane)
                 return
             lane.circuit.begin()
             lane.in_flight += 1
             try:
-                result = await self._send(lane, message, (expires_at - now).total_seconds())
+                useful_seconds = (attempt.expires_at - now).total_seconds()
+                result = await self._send(
+                    lane.provider, replace(attempt.message, useful_seconds=useful_seconds)
+                )
             except BaseException:
                 lane.circuit.abandoned()
                 raise
             finally:
                 lane.in_flight -= 1
-        await self._record(channel, lane, message, attempt, expires_at, result)
+        await self._record(attempt, lane, len(channel.lanes), result)
 
-    def _lane(self, channel: _Channel, attempt: int) -> Lane | None:
+    def _lane(self, channel: _Channel, attempt_number: int) -> Lane | None:
         """The provider whose turn it is, or the next one that is usable."""
         now = self._clock()
-        first = provider_index(attempt, len(channel.lanes), self._policy)
+        first = provider_index(attempt_number, len(channel.lanes), self._policy)
         turn = channel.lanes[first:] + channel.lanes[:first]
         return next((lane for lane in turn if lane.circuit.allows(now)), None)
 
-    async def _send(self, lane: Lane, message: Message, useful_seconds: float) -> Sent | ProviderFailure:
-        addressed = Message(
-            message.id, message.channel, message.recipient, message.language, message.template, message.values,
-            useful_seconds,
-        )  # fmt: skip
+    async def _send(self, provider: Provider, message: Message) -> Sent | ProviderFailure:
         try:
             async with asyncio.timeout(self._times.send):
-                return await lane.provider.send(addressed)
+                return await provider.send(message)
         except ProviderFailure as failure:
             return failure
         except TimeoutError:
             return ProviderFailure(FailureKind.TEMPORARY, "took too long")
         except Exception as error:
             # A mistake in an adapter must not stop the other messages.
-            log.exception("a provider's adapter failed", provider=lane.provider.name)
+            log.exception("a provider's adapter failed", provider=provider.name)
             return ProviderFailure(FailureKind.REFUSED, f"adapter: {type(error).__name__}")
 
     async def _record(
-        self,
-        channel: _Channel,
-        lane: Lane,
-        message: Message,
-        attempt: int,
-        expires_at: datetime,
-        result: Sent | ProviderFailure,
+        self, attempt: _Attempt, lane: Lane, provider_count: int, result: Sent | ProviderFailure
     ) -> None:
         now = self._clock()
-        name = lane.provider.name
+        id_, number, name = attempt.message.id, attempt.number, lane.provider.name
         if isinstance(result, Sent):
             lane.circuit.succeeded()
             await self._outcomes.submit(
-                Outcome(message.id, attempt, "sent", attempt, name, reference=result.reference, sent_at=now)
+                Outcome(id_, number, "sent", number, name, reference=result.reference, sent_at=now)
             )
             return
         _judge(lane.circuit, result, now)
+        failure = str(result)[:500]
         log.warning(
-            "a notice was not taken",
-            notice_id=str(message.id), channel=channel.name, provider=name, attempt=attempt, failure=str(result),
-        )  # fmt: skip
+            "a notice was not taken", notice_id=str(id_), provider=name, attempt=number, failure=failure
+        )
         following = after_failure(
             result.kind,
-            attempt,
-            provider_count=len(channel.lanes),
+            number,
+            provider_count=provider_count,
             policy=self._policy,
             now=now,
-            expires_at=expires_at,
+            expires_at=attempt.expires_at,
             retry_after_seconds=result.retry_after_seconds,
             spread=self._spread(),
         )
-        error = str(result)[:500]
         if isinstance(following, GiveUp):
-            outcome = Outcome(message.id, attempt, "failed", attempt, name, error=f"{error} ({following.reason})")
+            error = f"{failure} ({following.reason})"
+            outcome = Outcome(id_, number, "failed", number, name, error=error)
         else:
             outcome = Outcome(
-                message.id, attempt, "queued", following.attempts, name, next_attempt_at=following.at, error=error
+                id_, number, "queued", following.attempts, name, next_attempt_at=following.at, error=failure
             )
         await self._outcomes.submit(outcome)
 
-    async def _put_back(self, lane: Lane, message: Message, attempt: int) -> None:
+    async def _put_back(self, attempt: _Attempt, lane: Lane) -> None:
         at = self._clock() + timedelta(seconds=self._policy.first_delay_seconds)
-        # The attempts stay counted: they are also what tells a late writer that the message has moved on.
+        # The attempt stays counted: the count is also what tells a late writer that the message has moved on.
         await self._outcomes.submit(
-            Outcome(message.id, attempt, "queued", attempt, lane.provider.name, next_attempt_at=at)
+            Outcome(
+                attempt.message.id,
+                attempt.number,
+                "queued",
+                attempt.number,
+                lane.provider.name,
+                next_attempt_at=at,
+            )
         )
 
     async def _write(self, outcomes: Sequence[Outcome]) -> Sequence[None]:
@@ -356,7 +367,7 @@ def _judge(circuit: Circuit, failure: ProviderFailure, now: datetime) -> None:
             # It answered, but whether it works in general is not known.
             circuit.abandoned()
         case FailureKind.THROTTLED:
-            circuit.paused(now + timedelta(seconds=failure.retry_after_seconds or 1.0))
+            circuit.paused(now + timedelta(seconds=max(failure.retry_after_seconds or 0.0, 1.0)))
         case FailureKind.CREDENTIALS:
             circuit.failed(now, at_once=True)
         case FailureKind.TEMPORARY:
@@ -367,7 +378,7 @@ def _database_is_away(error: Exception) -> bool:
     return is_connection_lost(error) or is_retryable(error) or isinstance(error, PoolExhaustedError)
 
 
-def _finished(task: asyncio.Task[None], channel: _Channel) -> None:
+def _finished(channel: _Channel, task: asyncio.Task[None]) -> None:
     channel.in_flight.discard(task)
     channel.wake.set()
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -5,7 +5,7 @@ A face names what it needs as dependencies of its router, and its handlers take 
     Router("/console", dependencies=CONSOLE, route_handlers=[...])
 
     @get("/offers")
-    async def offers(request: Request, services: Services, actor: Actor) -> Response: ...
+    async def offers(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]: ...
 
 A page that needs somebody signed in sends a stranger to the face's sign-in page, and back afterwards.
 ``services`` is there for every handler. Sign-in pages belong to the faces; they take cookies from here.
@@ -19,13 +19,13 @@ from urllib.parse import quote
 
 from litestar import Request
 from litestar.datastructures import Cookie
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import transaction
-from tearline.members.tokens import MemberIdentity
 from tearline.merchants.sessions import SessionActor, actor_of_session, touch_session
+from tearline.web.pending import MemberIdentity
 from tearline.web.problems import SignInNeeded
 from tearline.web.security import client_address, expired_cookie, private_cookie
 from tearline.web.services import Services
@@ -74,7 +74,9 @@ def session_cookie(request: AnyRequest, name: str, token: str, lifetime: timedel
 
 def ended_cookie(request: AnyRequest, name: str) -> Cookie:
     """The cookie that signs the browser out."""
-    return expired_cookie(name, path=_COOKIE_PATHS[name], secure=services_of(request).settings.cookies_are_secure)
+    return expired_cookie(
+        name, path=_COOKIE_PATHS[name], secure=services_of(request).settings.cookies_are_secure
+    )
 
 
 async def staff_session(request: AnyRequest, cookie: str) -> SessionActor | None:
@@ -111,7 +113,7 @@ async def counter_session(request: AnyRequest) -> SessionActor:
     return session
 
 
-async def session_actor(session: SessionActor) -> Actor:
+async def session_actor(session: NamedDependency[SessionActor]) -> Actor:
     """The signed-in staff as the actor of writes."""
     return session.actor
 
@@ -142,12 +144,18 @@ async def member(request: AnyRequest) -> MemberIdentity:
     return identity
 
 
+GivenServices = NamedDependency[Services]
+GivenSession = NamedDependency[SessionActor]
+GivenActor = NamedDependency[Actor]
+GivenMember = NamedDependency[MemberIdentity]
+GivenVisitor = NamedDependency[MemberIdentity | None]
+
 CONSOLE = {"session": Provide(console_session), "actor": Provide(session_actor)}
-"""Dependencies of the console's router: ``session: SessionActor`` and ``actor: Actor``."""
+"""Dependencies of the console's router: ``session: GivenSession`` and ``actor: GivenActor``."""
 COUNTER = {"session": Provide(counter_session), "actor": Provide(session_actor)}
 """Dependencies of the merchant face's router, likewise."""
 SHOP = {"visitor": Provide(visitor), "member": Provide(member)}
-"""Dependencies of the shop's router: ``visitor: MemberIdentity | None``, ``member: MemberIdentity``."""
+"""Dependencies of the shop's router: ``visitor: GivenVisitor``, ``member: GivenMember``."""
 
 
 def _sign_in_path(request: AnyRequest, face: str) -> str:

@@ -143,7 +143,10 @@ def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
     if STATIC_DIRECTORY.is_dir():
         routes.append(
             create_static_files_router(
-                path=STATIC_URL, directories=[STATIC_DIRECTORY], after_request=_keep_forever, include_in_schema=False
+                path=STATIC_URL,
+                directories=[STATIC_DIRECTORY],
+                after_request=_keep_forever,
+                include_in_schema=False,
             )
         )
     if settings.demo:

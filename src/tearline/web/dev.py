@@ -7,12 +7,12 @@ from typing import Any
 from litestar import Request, Response, Router, get
 
 from tearline.notices.reads import outbox
-from tearline.web.services import Services
+from tearline.web.access import GivenServices
 from tearline.web.ui.rendering import render
 
 
 @get("/outbox")
-async def outbox_page(request: Request[Any, Any, Any], services: Services) -> Response[str]:
+async def outbox_page(request: Request[Any, Any, Any], services: GivenServices) -> Response[str]:
     """The newest messages that the outbox provider kept instead of sending them."""
     async with services.database.connection() as connection:
         messages = await outbox(connection)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tearline.core.refusal import Refusal
 from tearline.web import metrics
-from tearline.web.services import Services
+from tearline.web.access import GivenServices
 
 _PATIENCE_SECONDS = 2.0
 
@@ -23,7 +23,7 @@ async def alive() -> dict[str, str]:
 
 
 @get("/readyz", include_in_schema=False)
-async def ready(services: Services) -> dict[str, str]:
+async def ready(services: GivenServices) -> dict[str, str]:
     """The database answers too; otherwise 503, so that a balancer sends people elsewhere."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS), services.database.connection() as connection:

@@ -15,8 +15,10 @@ import msgspec
 import psycopg
 import structlog
 from litestar import Request, Response
+from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.response import Redirect
+from markupsafe import escape
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -68,7 +70,11 @@ def refusal_of(error: Exception) -> Refusal | None:
     if isinstance(error, HTTPException):
         reason = _REASON_OF_STATUS.get(error.status_code, "malformed" if error.status_code < 500 else None)
         return Refusal(reason) if reason else None
-    if isinstance(error, OverflowError | PoolTimeoutError) or is_connection_lost(error) or is_retryable(error):
+    if (
+        isinstance(error, OverflowError | PoolTimeoutError)
+        or is_connection_lost(error)
+        or is_retryable(error)
+    ):
         return Refusal("unavailable")
     if isinstance(error, DBAPIError | psycopg.Error):
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -202,13 +208,11 @@ def _error_page(request: Request[Any, Any, Any], error: Exception, request_id: s
         metrics.refusals.labels(refusal.reason).inc()
         status, headers = refusal.status, problem_headers(refusal, language)
         sentence, reason = sentence_of(refusal, language), refusal.reason
-    return render(
-        request,
-        "error.html",
-        status_code=status,
-        headers=headers,
-        sentence_text=sentence,
-        reason=reason,
-        status=status,
-        request_id=request_id,
-    )
+    values = {"status": status, "reason": reason, "sentence_text": sentence, "request_id": request_id}
+    try:
+        return render(request, "error.html", status_code=status, headers=headers, **values)
+    except Exception:
+        # A page that cannot be made, such as before the browser files are built, must not hide what went wrong.
+        log.exception("error page failed", request_id=request_id)
+        plain = f"<!doctype html><html lang={language}><title>{status}</title><h1>{status}</h1><p>{escape(sentence)}</p>"
+        return Response(plain, status_code=status, headers=headers, media_type=MediaType.HTML)

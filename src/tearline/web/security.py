@@ -36,9 +36,13 @@ def answer_headers(*, cookies_are_secure: bool) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def private_cookie(name: str, value: str, *, path: str = "/", secure: bool, max_age_seconds: int | None = None) -> Cookie:
+def private_cookie(
+    name: str, value: str, *, path: str = "/", secure: bool, max_age_seconds: int | None = None
+) -> Cookie:
     """A cookie that scripts cannot read and other sites' forms do not carry."""
-    return Cookie(name, value=value, path=path, max_age=max_age_seconds, httponly=True, secure=secure, samesite="lax")
+    return Cookie(
+        name, value=value, path=path, max_age=max_age_seconds, httponly=True, secure=secure, samesite="lax"
+    )
 
 
 def expired_cookie(name: str, *, path: str = "/", secure: bool) -> Cookie:
@@ -91,7 +95,9 @@ class CsrfMiddleware:
         exempt_prefixes: paths that no browser's cookie gives access to.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[bytes], secure: bool, exempt_prefixes: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Sequence[bytes], secure: bool, exempt_prefixes: tuple[str, ...]
+    ) -> None:
         self._app = app
         self._keys = [hashlib.sha256(b"csrf:" + key).digest() for key in keys]
         self._secure = secure

@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tearline.campaigns.desk import ClaimDesk
 from tearline.config import Settings
-from tearline.coupons.desk import RedemptionDesk
 from tearline.db import Database
-from tearline.members.tokens import MemberTokens
 from tearline.merchants.keys import KeyCache
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
 from tearline.web import metrics
 from tearline.web.limits import Limiter, PasswordGuard, Rate
-
+from tearline.web.pending import MemberTokens, RedemptionDesk
 
 _GUESSING_SECONDS = 600
 
@@ -58,18 +57,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     claim_desk = ClaimDesk(database, observe_batch=_observer("claims"))
     redemption_desk = RedemptionDesk(database, observe_batch=_observer("redemptions"))
     limiter = Limiter(settings.valkey_url)
+    sign_ins = Rate("staff-sign-ins", settings.sign_ins_per_address, _GUESSING_SECONDS)
     try:
         yield Services(
             settings=settings,
             database=database,
             member_tokens=MemberTokens(settings.secret_keys),
             api_keys=KeyCache(database),
-            staff_sign_in=StaffSignIn(
-                database,
-                lifetimes=lifetimes,
-                attempts_per_address=settings.sign_ins_per_address,
-                storage_url=f"async+{settings.valkey_url or 'memory://'}",
-            ),
+            staff_sign_in=StaffSignIn(database, partial(limiter.hit, sign_ins), lifetimes),
             session_lifetimes=lifetimes,
             claim_desk=claim_desk,
             redemption_desk=redemption_desk,

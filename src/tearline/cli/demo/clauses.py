@@ -13,8 +13,8 @@ CLAUSES: dict[str, Texts] = {
     ),
     "no-cash": texts(
         "Cannot be exchanged for cash, and no change is given.",
-        "不可兌換現金,亦不設找贖。",
-        "不可兑换现金,不设找零。",
+        "不可兌換現金，亦不設找贖。",
+        "不可兑换现金，不设找零。",
         "แลกเป็นเงินสดไม่ได้และไม่มีการทอนเงิน",
     ),
     "one-per-bill": texts(
@@ -45,11 +45,11 @@ CLAUSES: dict[str, Texts] = {
     ),
     "book": texts(
         "Please book at least one day ahead and mention this coupon.",
-        "請最少一日前預約,並註明使用此優惠券。",
-        "请至少提前一天预约,并说明使用此优惠券。",
+        "請最少一日前預約，並註明使用此優惠券。",
+        "请至少提前一天预约，并说明使用此优惠券。",
         "กรุณาจองล่วงหน้าอย่างน้อย 1 วัน และแจ้งว่าจะใช้คูปองนี้",
     ),
-    "stocks": texts("While stocks last.", "數量有限,送完即止。", "数量有限,送完为止。", "สินค้ามีจำนวนจำกัด"),
+    "stocks": texts("While stocks last.", "數量有限，送完即止。", "数量有限，送完为止。", "สินค้ามีจำนวนจำกัด"),
     "regular-price": texts(
         "Regular-priced items only.", "只適用於正價貨品。", "仅限正价商品。", "เฉพาะสินค้าราคาปกติ"
     ),
@@ -73,8 +73,8 @@ CLAUSES: dict[str, Texts] = {
     ),
     "typhoon": texts(
         "If a typhoon signal stops the service, you may choose another day free of charge.",
-        "如因熱帶氣旋警告信號而停止服務,可免費改期。",
-        "如因台风停止服务,可免费改期。",
+        "如因熱帶氣旋警告信號而停止服務，可免費改期。",
+        "如因台风停止服务，可免费改期。",
         "หากงดให้บริการเพราะสัญญาณเตือนพายุไต้ฝุ่น เปลี่ยนวันได้โดยไม่มีค่าใช้จ่าย",
     ),
     "height": texts(
@@ -91,20 +91,20 @@ CLAUSES: dict[str, Texts] = {
     ),
     "own-use": texts(
         "For the member's own use; resale makes it void.",
-        "只供會員本人使用,轉售即告無效。",
-        "仅限会员本人使用,转售无效。",
+        "只供會員本人使用，轉售即告無效。",
+        "仅限会员本人使用，转售无效。",
         "สำหรับสมาชิกใช้เองเท่านั้น หากนำไปขายต่อถือเป็นโมฆะ",
     ),
     "delivery": texts(
         "Delivery within Hong Kong, outlying islands excepted.",
-        "只限香港境內送貨,離島除外。",
-        "仅限香港境内配送,离岛除外。",
+        "只限香港境內送貨，離島除外。",
+        "仅限香港境内配送，离岛除外。",
         "จัดส่งภายในฮ่องกงเท่านั้น ไม่รวมเกาะรอบนอก",
     ),
     "late": texts(
         "Late arrival shortens the session; the next guest is waiting.",
-        "遲到會縮短療程時間,敬請準時。",
-        "迟到将缩短护理时间,敬请准时。",
+        "遲到會縮短療程時間，敬請準時。",
+        "迟到将缩短护理时间，敬请准时。",
         "หากมาสายเวลาทำทรีตเมนต์จะสั้นลง กรุณามาตรงเวลา",
     ),
     "per-table": texts("One coupon per table.", "每枱只限使用一張。", "每桌限用一张。", "จำกัด 1 คูปองต่อโต๊ะ"),
@@ -122,8 +122,8 @@ CLAUSES: dict[str, Texts] = {
     ),
     "final": texts(
         "In case of dispute the merchant's decision is final.",
-        "如有任何爭議,商戶保留最終決定權。",
-        "如有争议,商户保留最终决定权。",
+        "如有任何爭議，商戶保留最終決定權。",
+        "如有争议，商户保留最终决定权。",
         "หากมีข้อโต้แย้ง ให้ถือคำตัดสินของร้านค้าเป็นที่สิ้นสุด",
     ),
 }

@@ -12,9 +12,9 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         art="gift",
         names=texts("Harbourlight Stores", "港曦百貨", "港曦百货", "ห้างฮาร์เบอร์ไลต์"),
         descriptions=texts(
-            "The neighbourhood department store: homeware, toys, gifts, and a food hall that smells of chestnuts.",
-            "街坊百貨公司:家品、玩具、禮品,還有飄着炒栗子香的美食廣場。",
-            "街坊百货公司:家居、玩具、礼品,还有飘着炒栗子香的美食广场。",
+            "A neighbourhood department store: homeware, toys, gifts and a food hall smelling of chestnuts.",
+            "街坊百貨公司：家品、玩具、禮品，還有飄着炒栗子香的美食廣場。",
+            "街坊百货公司：家居、玩具、礼品，还有飘着炒栗子香的美食广场。",
             "ห้างประจำย่าน มีทั้งของใช้ในบ้าน ของเล่น ของขวัญ และโซนอาหารที่หอมกลิ่นเกาลัดคั่ว",
         ),
         stores=(
@@ -34,8 +34,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Quiet Pages", "靜頁書店", "静页书店", "ร้านหนังสือไควเอตเพจเจส"),
         descriptions=texts(
             "Independent bookshops with reading nooks, a strong local shelf and a cat in every branch.",
-            "獨立書店,設閱讀角落,本地作家專櫃豐富,每間分店都有一隻店貓。",
-            "独立书店,设阅读角,本地作家专柜丰富,每家门店都有一只店猫。",
+            "獨立書店，設閱讀角落，本地作家專櫃豐富，每間分店都有一隻店貓。",
+            "独立书店，设阅读角，本地作家专柜丰富，每家门店都有一只店猫。",
             "ร้านหนังสืออิสระ มีมุมนั่งอ่าน ชั้นหนังสือนักเขียนท้องถิ่น และแมวประจำร้านทุกสาขา",
         ),
         stores=(
@@ -53,8 +53,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Cloudpick Tea", "採雲茶莊", "采云茶庄", "ร้านชาคลาวด์พิก"),
         descriptions=texts(
             "Single-garden oolong, aged pu-erh and jasmine pearls, weighed by hand since 1968.",
-            "單一茶園烏龍、陳年普洱、茉莉龍珠,自一九六八年起親手秤茶。",
-            "单一茶园乌龙、陈年普洱、茉莉龙珠,自一九六八年起亲手称茶。",
+            "單一茶園烏龍、陳年普洱、茉莉龍珠，自一九六八年起親手秤茶。",
+            "单一茶园乌龙、陈年普洱、茉莉龙珠，自一九六八年起亲手称茶。",
             "ชาอู่หลงจากสวนเดียว ผู่เอ๋อร์บ่มเก่า และชามะลิม้วน ชั่งขายด้วยมือมาตั้งแต่ปี 1968",
         ),
         stores=(
@@ -72,8 +72,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Potted Afternoon", "午後盆栽", "午后盆栽", "พอตเทดอาฟเตอร์นูน"),
         descriptions=texts(
             "One potter, one kiln, forty plants: a studio for small pots and patient people.",
-            "一人、一窯、四十盆綠葉:給有耐性的人的小盆栽工作室。",
-            "一人、一窑、四十盆绿植:给有耐心的人的小盆栽工作室。",
+            "一人、一窯、四十盆綠葉：給有耐性的人的小盆栽工作室。",
+            "一人、一窑、四十盆绿植：给有耐心的人的小盆栽工作室。",
             "ช่างปั้นหนึ่งคน เตาหนึ่งเตา ต้นไม้สี่สิบต้น สตูดิโอกระถางเล็ก ๆ สำหรับคนใจเย็น",
         ),
         stores=(
@@ -95,8 +95,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Basket Lane Dim Sum", "籠仔里點心", "笼仔里点心", "ติ่มซำบาสเกตเลน"),
         descriptions=texts(
             "Dim sum steamed to order from seven in the morning, in twelve noisy, cheerful branches.",
-            "清晨七時起即叫即蒸,十二間分店,間間熱鬧。",
-            "早上七点起现点现蒸,十二家门店,家家热闹。",
+            "清晨七時起即叫即蒸，十二間分店，間間熱鬧。",
+            "早上七点起现点现蒸，十二家门店，家家热闹。",
             "ติ่มซำนึ่งสดตามสั่งตั้งแต่เจ็ดโมงเช้า สิบสองสาขาที่คึกคักทุกวัน",
         ),
         stores=(
@@ -122,8 +122,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Old Ferry Noodle House", "舊渡輪麵家", "旧渡轮面家", "บะหมี่โอลด์เฟอร์รี"),
         descriptions=texts(
             "Bamboo-pressed noodles, shrimp wontons and a broth that has been on the stove since last night.",
-            "竹昇麵、鮮蝦雲吞,湯底由昨晚熬到今朝。",
-            "竹升面、鲜虾云吞,汤底从昨晚熬到今早。",
+            "竹昇麵、鮮蝦雲吞，湯底由昨晚熬到今朝。",
+            "竹升面、鲜虾云吞，汤底从昨晚熬到今早。",
             "บะหมี่นวดไม้ไผ่ เกี๊ยวกุ้งสด และน้ำซุปที่เคี่ยวมาตั้งแต่เมื่อคืน",
         ),
         stores=(
@@ -142,8 +142,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Third Tram Coffee", "第三班車咖啡", "第三班车咖啡", "เติร์ดแทรมคอฟฟี"),
         descriptions=texts(
             "Small-batch roasts and warm pastries beside the tram stop; let two trams pass, catch the third.",
-            "小批烘焙咖啡配熱辣辣酥餅,就在電車站旁:先走兩班,第三班才上車。",
-            "小批量烘焙咖啡配热酥饼,就在电车站旁:先放走两班,第三班再上车。",
+            "小批烘焙咖啡配熱辣辣酥餅，就在電車站旁：先走兩班，第三班才上車。",
+            "小批量烘焙咖啡配热酥饼，就在电车站旁：先放走两班，第三班再上车。",
             "กาแฟคั่วรอบเล็กกับขนมอบร้อน ๆ ข้างป้ายรถราง ปล่อยไปสองคันแล้วค่อยขึ้นคันที่สาม",
         ),
         stores=(
@@ -165,8 +165,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Pineapple Moon Bakery", "菠蘿月餅家", "菠萝月饼家", "เบเกอรีไพน์แอปเปิลมูน"),
         descriptions=texts(
             "Pineapple buns at six, egg tarts at three, gone by seven.",
-            "六點菠蘿包出爐,三點蛋撻出爐,七點前沽清。",
-            "早六点菠萝包出炉,下午三点蛋挞出炉,晚七点前卖完。",
+            "六點菠蘿包出爐，三點蛋撻出爐，七點前沽清。",
+            "早六点菠萝包出炉，下午三点蛋挞出炉，晚七点前卖完。",
             "ขนมปังสับปะรดออกเตาหกโมงเช้า ทาร์ตไข่บ่ายสาม หมดก่อนหนึ่งทุ่ม",
         ),
         stores=(
@@ -185,8 +185,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Khlong Kitchen", "小運河泰菜", "小运河泰餐", "ครัวริมคลอง"),
         descriptions=texts(
             "A Bangkok family's kitchen in Kowloon City: boat noodles, crab curry and very cold coconuts.",
-            "曼谷一家人在九龍城開的廚房:船河粉、咖喱炒蟹、冰凍椰青。",
-            "曼谷一家人在九龙城开的厨房:船面、咖喱炒蟹、冰镇椰青。",
+            "曼谷一家人在九龍城開的廚房：船河粉、咖喱炒蟹、冰凍椰青。",
+            "曼谷一家人在九龙城开的厨房：船面、咖喱炒蟹、冰镇椰青。",
             "ครัวของครอบครัวชาวกรุงเทพฯ ในย่านเกาลูนซิตี มีก๋วยเตี๋ยวเรือ ปูผัดผงกะหรี่ และมะพร้าวน้ำหอมเย็นเจี๊ยบ",
         ),
         stores=(
@@ -203,8 +203,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Skylark Bay Park", "雲雀灣樂園", "云雀湾乐园", "สวนสนุกสกายลาร์กเบย์"),
         descriptions=texts(
             "Twenty-two rides, a wheel above the sea and fireworks every Saturday night in winter.",
-            "二十二項機動遊戲、海上摩天輪,冬季每逢星期六晚有煙花。",
-            "二十二项游乐设施、海上摩天轮,冬季每周六晚有烟花。",
+            "二十二項機動遊戲、海上摩天輪，冬季每逢星期六晚有煙花。",
+            "二十二项游乐设施、海上摩天轮，冬季每周六晚有烟花。",
             "เครื่องเล่นยี่สิบสองชนิด ชิงช้าสวรรค์เหนือทะเล และดอกไม้ไฟทุกคืนวันเสาร์ตลอดฤดูหนาว",
         ),
         stores=(
@@ -242,8 +242,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Red Sail Harbour Cruises", "赤帆遊港船", "赤帆游港船", "ล่องเรือเรดเซล"),
         descriptions=texts(
             "Two wooden junks, forty-five minutes, both skylines: the harbour at the pace of the wind.",
-            "兩艘木帆船,四十五分鐘,看盡兩岸夜景,隨風慢遊維港。",
-            "两艘木帆船,四十五分钟,看尽两岸夜景,随风慢游维港。",
+            "兩艘木帆船，四十五分鐘，看盡兩岸夜景，隨風慢遊維港。",
+            "两艘木帆船，四十五分钟，看尽两岸夜景，随风慢游维港。",
             "เรือสำเภาไม้สองลำ สี่สิบห้านาที ชมวิวสองฝั่งอ่าวไปตามจังหวะลม",
         ),
         stores=(
@@ -273,8 +273,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Museum of Street Signs", "街頭招牌館", "街头招牌馆", "พิพิธภัณฑ์ป้ายร้านริมทาง"),
         descriptions=texts(
             "Neon, enamel and hand-painted shop signs rescued from the street, and the people who made them.",
-            "從街頭搶救回來的霓虹、搪瓷和手寫招牌,以及造招牌的人。",
-            "从街头抢救回来的霓虹、搪瓷和手写招牌,以及做招牌的人。",
+            "從街頭搶救回來的霓虹、搪瓷和手寫招牌，以及造招牌的人。",
+            "从街头抢救回来的霓虹、搪瓷和手写招牌，以及做招牌的人。",
             "ป้ายนีออน ป้ายเคลือบ และป้ายเขียนมือที่เก็บกู้จากท้องถนน พร้อมเรื่องราวของช่างผู้ทำ",
         ),
         stores=(
@@ -296,8 +296,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Slow Tram Tours", "慢車遊", "慢车游", "ทัวร์รถรางสโลว์แทรม"),
         descriptions=texts(
             "An open-top tram, a storyteller and a pot of milk tea, from Kennedy Town to North Point.",
-            "開篷電車、說書人、一壺港式奶茶,由堅尼地城慢駛至北角。",
-            "敞篷电车、说书人、一壶港式奶茶,从坚尼地城慢慢开到北角。",
+            "開篷電車、說書人、一壺港式奶茶，由堅尼地城慢駛至北角。",
+            "敞篷电车、说书人、一壶港式奶茶，从坚尼地城慢慢开到北角。",
             "รถรางเปิดประทุน นักเล่าเรื่อง และชานมฮ่องกงหนึ่งกา จากเคนเนดีทาวน์ถึงนอร์ทพอยต์",
         ),
         stores=(
@@ -319,8 +319,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Still Water Spa", "止水養生館", "止水养生馆", "สติลวอเตอร์สปา"),
         descriptions=texts(
             "Foot baths, Thai massage and silence, two floors above the traffic.",
-            "足浴、泰式按摩,還有一室寧靜,就在鬧市兩層樓之上。",
-            "足浴、泰式按摩,还有一室宁静,就在闹市两层楼之上。",
+            "足浴、泰式按摩，還有一室寧靜，就在鬧市兩層樓之上。",
+            "足浴、泰式按摩，还有一室宁静，就在闹市两层楼之上。",
             "แช่เท้า นวดไทย และความเงียบสงบ สูงจากถนนที่วุ่นวายแค่สองชั้น",
         ),
         stores=(
@@ -336,8 +336,8 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Needle & Star Tailors", "針星裁縫", "针星裁缝", "ร้านตัดเสื้อนีดเดิลแอนด์สตาร์"),
         descriptions=texts(
             "Alterations in a day, shirts in a week, a cheongsam worth waiting for.",
-            "改衫一日起貨,恤衫一星期,旗袍值得等。",
-            "改衣一天取,衬衫一周,旗袍值得等。",
+            "改衫一日起貨，恤衫一星期，旗袍值得等。",
+            "改衣一天取，衬衫一周，旗袍值得等。",
             "แก้ชุดรอหนึ่งวัน ตัดเชิ้ตหนึ่งสัปดาห์ กี่เพ้าที่คุ้มค่าแก่การรอ",
         ),
         stores=(

@@ -37,8 +37,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Gather the table, tick the boxes, and take fifty off the bill.",
-            "約齊一枱人,剔滿點心紙,埋單即減五十元。",
-            "约上一桌人,勾满点心单,结账立减五十元。",
+            "約齊一枱人，剔滿點心紙，埋單即減五十元。",
+            "约上一桌人，勾满点心单，结账立减五十元。",
             "ชวนกันมาให้ครบโต๊ะ ติ๊กเมนูให้เต็มใบ แล้วรับส่วนลดตอนคิดเงิน",
         ),
         clauses=("dine-in", "per-table", "tea-charge", "no-combine"),
@@ -54,8 +54,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Early-bird dim sum", "早茶時段七折", "早茶时段七折", "ติ่มซำมื้อเช้า ลด 30%"),
         summaries=texts(
             "Before half past ten on weekdays, the kitchen is fresh and the queue is short.",
-            "平日十點半前,點心最新鮮,又不用等位。",
-            "工作日十点半前,点心最新鲜,还不用等位。",
+            "平日十點半前，點心最新鮮，又不用等位。",
+            "工作日十点半前，点心最新鲜，还不用等位。",
             "วันธรรมดาก่อนสิบโมงครึ่ง ของสดใหม่และไม่ต้องต่อคิว",
         ),
         clauses=("dine-in", "per-table", "tea-charge", "holidays"),
@@ -74,8 +74,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Four plump pork and shrimp siu mai, steamed when you sit down.",
-            "四粒鮮蝦豬肉燒賣,坐低即蒸。",
-            "四粒鲜虾猪肉烧卖,落座现蒸。",
+            "四粒鮮蝦豬肉燒賣，坐低即蒸。",
+            "四粒鲜虾猪肉烧卖，落座现蒸。",
             "ขนมจีบหมูกุ้งลูกโตสี่ชิ้น นึ่งสดเมื่อถึงโต๊ะ",
         ),
         clauses=("dine-in", "one-per-guest", "before-ordering"),
@@ -92,8 +92,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Midnight baskets", "宵夜點心八折", "夜宵点心八折", "ติ่มซำรอบดึก ลด 20%"),
         summaries=texts(
             "After nine at four late-opening branches.",
-            "晚上九時後,四間夜市分店適用。",
-            "晚上九点后,四家夜市门店适用。",
+            "晚上九時後，四間夜市分店適用。",
+            "晚上九点后，四家夜市门店适用。",
             "หลังสามทุ่ม เฉพาะสี่สาขาที่เปิดดึก",
         ),
         clauses=("dine-in", "tea-charge", "no-combine"),
@@ -109,12 +109,12 @@ DINING: tuple[OfferSeed, ...] = (
         window=(-5, 45),
         platform_percent=30,
         names=texts(
-            "Family feast, step by step", "一家團圓,越食越減", "全家团圆,越吃越减", "มื้อครอบครัว ยิ่งทานยิ่งลด"
+            "Family feast, step by step", "一家團圓，越食越減", "全家团圆，越吃越减", "มื้อครอบครัว ยิ่งทานยิ่งลด"
         ),
         summaries=texts(
             "HK$60 off 400, 150 off 800, 260 off 1,200.",
-            "滿 $400 減 $60,滿 $800 減 $150,滿 $1,200 減 $260。",
-            "满 400 减 60,满 800 减 150,满 1200 减 260。",
+            "滿 $400 減 $60，滿 $800 減 $150，滿 $1,200 減 $260。",
+            "满 400 减 60，满 800 减 150，满 1200 减 260。",
             "ครบ 400 ลด 60 ครบ 800 ลด 150 ครบ 1,200 ลด 260 ดอลลาร์ฮ่องกง",
         ),
         clauses=("dine-in", "per-table", "tea-charge", "service-charge", "no-combine"),
@@ -130,8 +130,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Free delivery of a frozen box", "急凍點心免運費", "速冻点心免运费", "ส่งฟรีติ่มซำแช่แข็ง"),
         summaries=texts(
             "Har gow and custard buns for the freezer, brought to your door.",
-            "蝦餃、流沙包送到府上,隨時翻蒸。",
-            "虾饺、流沙包送到家,随时复蒸。",
+            "蝦餃、流沙包送到府上，隨時翻蒸。",
+            "虾饺、流沙包送到家，随时复蒸。",
             "ฮะเก๋ากับซาลาเปาไส้ไหลส่งถึงบ้าน นึ่งทานเมื่อไรก็ได้",
         ),
         clauses=("delivery", "no-combine"),
@@ -149,8 +149,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "The bowl everyone comes for, at its price of fifteen years ago.",
-            "招牌雲吞麵,重返十五年前的價錢。",
-            "招牌云吞面,重返十五年前的价格。",
+            "招牌雲吞麵，重返十五年前的價錢。",
+            "招牌云吞面，重返十五年前的价格。",
             "ชามเด็ดประจำร้าน ในราคาเมื่อสิบห้าปีก่อน",
         ),
         clauses=("dine-in", "one-per-guest", "before-ordering"),
@@ -165,8 +165,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("HK$20 off brisket night", "清湯牛腩減 $20", "清汤牛腩减 20", "ลด 20 ดอลลาร์ เมนูเนื้อตุ๋น"),
         summaries=texts(
             "Clear-broth brisket, six hours in the pot, from five in the evening.",
-            "慢燉六小時清湯牛腩,傍晚五時起供應。",
-            "慢炖六小时清汤牛腩,傍晚五点起供应。",
+            "慢燉六小時清湯牛腩，傍晚五時起供應。",
+            "慢炖六小时清汤牛腩，傍晚五点起供应。",
             "เนื้อตุ๋นน้ำใสเคี่ยวหกชั่วโมง เริ่มเสิร์ฟห้าโมงเย็น",
         ),
         hours=from_to(17, 22),
@@ -190,8 +190,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Greens on the house", "送蠔油時菜", "送蚝油时蔬", "แถมผักลวกหนึ่งจาน"),
         summaries=texts(
             "Because your grandmother would ask whether you had any vegetables.",
-            "因為嫲嫲一定會問:有冇食菜?",
-            "因为奶奶一定会问:吃青菜了没有?",
+            "因為嫲嫲一定會問：有冇食菜？",
+            "因为奶奶一定会问：吃青菜了没有？",
             "เพราะคุณย่าต้องถามแน่ว่ากินผักหรือยัง",
         ),
         clauses=("dine-in", "one-per-bill", "stocks"),
@@ -207,8 +207,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Weekday lunch, 15% off", "平日午市八五折", "工作日午市八五折", "มื้อเที่ยงวันธรรมดา ลด 15%"),
         summaries=texts(
             "For the office crowd: noodles, a drink and back by two.",
-            "打工仔之選:一碗麵、一杯飲品,兩點前返到公司。",
-            "上班族之选:一碗面、一杯饮料,两点前回到公司。",
+            "打工仔之選：一碗麵、一杯飲品，兩點前返到公司。",
+            "上班族之选：一碗面、一杯饮料，两点前回到公司。",
             "สำหรับชาวออฟฟิศ บะหมี่หนึ่งชามกับเครื่องดื่ม กลับถึงโต๊ะก่อนบ่ายสอง",
         ),
         clauses=("dine-in", "holidays", "one-per-bill"),
@@ -220,8 +220,8 @@ DINING: tuple[OfferSeed, ...] = (
         benefit=Gift(
             texts(
                 "A second handcrafted drink of equal or lower price",
-                "免費手調飲品一杯(同價或以下)",
-                "免费手调饮品一杯(同价或以下)",
+                "免費手調飲品一杯（同價或以下）",
+                "免费手调饮品一杯（同价或以下）",
                 "เครื่องดื่มชงสดแก้วที่สอง ราคาเท่ากันหรือต่ำกว่า",
             ),
         ),
@@ -248,8 +248,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Slow afternoon, 20% off", "下午茶慢活八折", "下午茶慢享八折", "บ่ายสบาย ๆ ลด 20%"),
         summaries=texts(
             "Coffee and cake between lunch and the evening rush.",
-            "午飯後、放工前,一杯咖啡一件蛋糕。",
-            "午饭后、下班前,一杯咖啡一块蛋糕。",
+            "午飯後、放工前，一杯咖啡一件蛋糕。",
+            "午饭后、下班前，一杯咖啡一块蛋糕。",
             "กาแฟกับเค้กช่วงหลังมื้อเที่ยงก่อนคนเลิกงาน",
         ),
         clauses=("one-per-bill", "no-combine", "holidays"),
@@ -263,12 +263,12 @@ DINING: tuple[OfferSeed, ...] = (
         platform_percent=100,
         issue_limit=20_000,
         names=texts(
-            "HK$15 off, no minimum", "即減 $15,無門檻", "立减 15 港元,无门槛", "ลดทันที 15 ดอลลาร์ ไม่มีขั้นต่ำ"
+            "HK$15 off, no minimum", "即減 $15，無門檻", "立减 15 港元，无门槛", "ลดทันที 15 ดอลลาร์ ไม่มีขั้นต่ำ"
         ),
         summaries=texts(
             "A little something for the next cup.",
-            "下一杯,請你飲多少少。",
-            "下一杯,请你喝一点。",
+            "下一杯，請你飲多少少。",
+            "下一杯，请你喝一点。",
             "ของขวัญเล็ก ๆ สำหรับแก้วต่อไป",
         ),
         clauses=("one-per-bill", "no-cash"),
@@ -290,8 +290,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "HK$30 off for every 180 spent on whole beans, up to three times.",
-            "購買咖啡豆每滿 $180 減 $30,最多減三次。",
-            "购买咖啡豆每满 180 减 30,最多减三次。",
+            "購買咖啡豆每滿 $180 減 $30，最多減三次。",
+            "购买咖啡豆每满 180 减 30，最多减三次。",
             "ซื้อเมล็ดกาแฟทุก 180 ลด 30 ดอลลาร์ สูงสุดสามครั้ง",
         ),
         clauses=("regular-price", "one-per-bill"),
@@ -309,8 +309,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Oats on us", "燕麥奶我們請", "燕麦奶我们请", "นมโอ๊ตเราเลี้ยง"),
         summaries=texts(
             "Any milk drink, any size.",
-            "任何奶類飲品,大小同價。",
-            "任何含奶饮品,大小杯均可。",
+            "任何奶類飲品，大小同價。",
+            "任何含奶饮品，大小杯均可。",
             "เครื่องดื่มนมทุกชนิด ทุกขนาด",
         ),
         clauses=("one-per-guest", "before-ordering"),
@@ -329,8 +329,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Shortcrust or puff: the argument is yours to settle.",
-            "曲奇皮定酥皮?由你話事。",
-            "曲奇皮还是酥皮?你说了算。",
+            "曲奇皮定酥皮？由你話事。",
+            "曲奇皮还是酥皮？你说了算。",
             "แป้งร่วนหรือแป้งพาย คุณเลือกเอง",
         ),
         clauses=("takeaway", "stocks", "one-per-bill"),
@@ -354,8 +354,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Breakfast bun on the house", "早餐送菠蘿包", "早餐送菠萝包", "แถมขนมปังสับปะรดมื้อเช้า"),
         summaries=texts(
             "Come early; the second tray never lasts.",
-            "早來為妙,第二盤從來留不久。",
-            "早来为妙,第二盘总是留不久。",
+            "早來為妙，第二盤從來留不久。",
+            "早来为妙，第二盘总是留不久。",
             "รีบมาเช้า ๆ ถาดที่สองไม่เคยเหลือ",
         ),
         clauses=("one-per-guest", "stocks"),
@@ -374,8 +374,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Turnip, taro and coconut puddings, steamed in our own tins.",
-            "蘿蔔糕、芋頭糕、椰汁年糕,自家蒸製。",
-            "萝卜糕、芋头糕、椰汁年糕,自家蒸制。",
+            "蘿蔔糕、芋頭糕、椰汁年糕，自家蒸製。",
+            "萝卜糕、芋头糕、椰汁年糕，自家蒸制。",
             "ขนมผักกาด ขนมเผือก และขนมเข่งกะทิ นึ่งเองในร้าน",
         ),
         clauses=("book", "no-combine"),
@@ -393,8 +393,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Fresh cream, mango and a candle for every decade.",
-            "鮮忌廉、芒果,每十年送一枝蠟燭。",
-            "鲜奶油、芒果,每十年送一根蜡烛。",
+            "鮮忌廉、芒果，每十年送一枝蠟燭。",
+            "鲜奶油、芒果，每十年送一根蜡烛。",
             "ครีมสด มะม่วง และเทียนหนึ่งเล่มทุกสิบปี",
         ),
         clauses=("book", "one-per-bill"),
@@ -432,14 +432,14 @@ DINING: tuple[OfferSeed, ...] = (
         weekdays=MONDAY_TO_FRIDAY,
         names=texts(
             "Boat noodles, HK$12 a bowl",
-            "$12 船河,最多四碗",
-            "12 港元船面,最多四碗",
+            "$12 船河，最多四碗",
+            "12 港元船面，最多四碗",
             "ก๋วยเตี๋ยวเรือชามละ 12 ดอลลาร์",
         ),
         summaries=texts(
             "Small bowls, big broth; four at most for each guest.",
-            "碗細味濃,每位最多四碗。",
-            "碗小味浓,每位最多四碗。",
+            "碗細味濃，每位最多四碗。",
+            "碗小味浓，每位最多四碗。",
             "ชามเล็กแต่น้ำซุปเข้ม จำกัดท่านละไม่เกินสี่ชาม",
         ),
         clauses=("dine-in", "before-ordering", "holidays"),
@@ -458,8 +458,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("A cold coconut with lunch", "午餐送冰凍椰青", "午餐送冰镇椰青", "มื้อเที่ยงแถมมะพร้าวน้ำหอม"),
         summaries=texts(
             "The only cure for a proper green papaya salad.",
-            "食完正宗青木瓜沙律,非它不能解辣。",
-            "吃完正宗青木瓜沙拉,非它不能解辣。",
+            "食完正宗青木瓜沙律，非它不能解辣。",
+            "吃完正宗青木瓜沙拉，非它不能解辣。",
             "แก้เผ็ดส้มตำรสแซ่บได้ดีที่สุด",
         ),
         hours=from_to(11.5, 15),
@@ -477,8 +477,8 @@ DINING: tuple[OfferSeed, ...] = (
         names=texts("Stanley weekend, 12% off", "赤柱週末八八折", "赤柱周末八八折", "สุดสัปดาห์ที่สแตนลีย์ ลด 12%"),
         summaries=texts(
             "By the sea, after the market, before the last bus.",
-            "逛完市集,在海邊食餐好的,再趕尾班車。",
-            "逛完市集,在海边吃顿好的,再赶末班车。",
+            "逛完市集，在海邊食餐好的，再趕尾班車。",
+            "逛完市集，在海边吃顿好的，再赶末班车。",
             "ริมทะเล หลังเดินตลาด ก่อนรถเมล์คันสุดท้าย",
         ),
         clauses=("dine-in", "service-charge", "one-per-bill"),

@@ -15,7 +15,9 @@ from tearline.notices.messages import ProviderFailure
 LONGEST_RETRY_AFTER_SECONDS = 120.0
 
 
-def new_client(most_at_once: int, *, timeout_seconds: float, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+def new_client(
+    most_at_once: int, *, timeout_seconds: float, headers: dict[str, str] | None = None
+) -> httpx.AsyncClient:
     """A client whose connections stay open between messages and whose every wait is bounded."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(timeout_seconds, connect=min(5.0, timeout_seconds)),

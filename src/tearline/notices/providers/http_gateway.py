@@ -9,7 +9,13 @@ from typing import Any
 from tearline.core.delivery import FailureKind
 from tearline.notices import wording
 from tearline.notices.messages import Message, ProviderFailure, Sent
-from tearline.notices.providers.http import json_object, kind_of_status, new_client, request, retry_after_seconds
+from tearline.notices.providers.http import (
+    json_object,
+    kind_of_status,
+    new_client,
+    request,
+    retry_after_seconds,
+)
 
 PLACEHOLDERS = ("id", "channel", "recipient", "language", "template", "text", "code", "useful_seconds")
 

@@ -16,13 +16,21 @@ import httpx
 from tearline.core.delivery import FailureKind
 from tearline.notices import wording
 from tearline.notices.messages import Message, ProviderFailure, Sent
-from tearline.notices.providers.http import json_object, kind_of_status, new_client, request, retry_after_seconds
+from tearline.notices.providers.http import (
+    json_object,
+    kind_of_status,
+    new_client,
+    request,
+    retry_after_seconds,
+)
 
 BASE_URL = "https://api.twilio.com"
 
 _KINDS: Mapping[int, FailureKind] = {
     # The recipient: invalid, not a mobile, opted out, a landline, unknown to its carrier
-    **dict.fromkeys((21211, 21217, 21401, 21407, 21421, 21610, 21614, 21635, 30004, 30005, 30006), FailureKind.RECIPIENT),
+    **dict.fromkeys(
+        (21211, 21217, 21401, 21407, 21421, 21610, 21614, 21635, 30004, 30005, 30006), FailureKind.RECIPIENT
+    ),
     13223: FailureKind.RECIPIENT,  # Dial: invalid phone number format
     13224: FailureKind.RECIPIENT,  # Dial: Twilio does not support calling this number
     # This account may not send to that country or from that number; another provider may.
@@ -84,7 +92,9 @@ class _Twilio:
             # A 2xx without a sid comes from something between us and Twilio.
             kind = FailureKind.TEMPORARY if response.is_success else kind_of_status(response.status_code)
         raise ProviderFailure(
-            kind, f"HTTP {response.status_code}, code {code}", retry_after_seconds=retry_after_seconds(response)
+            kind,
+            f"HTTP {response.status_code}, code {code}",
+            retry_after_seconds=retry_after_seconds(response),
         )
 
     async def close(self) -> None:

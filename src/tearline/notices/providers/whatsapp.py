@@ -11,7 +11,13 @@ from typing import Any
 
 from tearline.core.delivery import FailureKind
 from tearline.notices.messages import Message, ProviderFailure, Sent
-from tearline.notices.providers.http import json_object, kind_of_status, new_client, request, retry_after_seconds
+from tearline.notices.providers.http import (
+    json_object,
+    kind_of_status,
+    new_client,
+    request,
+    retry_after_seconds,
+)
 
 BASE_URL = "https://graph.facebook.com/v21.0"
 
@@ -19,7 +25,10 @@ TEMPLATE_LANGUAGES: Mapping[str, str] = {"en": "en", "zh-Hant": "zh_HK", "zh-Han
 
 _KINDS: Mapping[int, FailureKind] = {
     # Token, permission, account locked, not verified or not paying
-    **dict.fromkeys((0, 3, 10, 190, *range(200, 300), 368, 130497, 131005, 131031, 131042, 131045), FailureKind.CREDENTIALS),
+    **dict.fromkeys(
+        (0, 3, 10, 190, *range(200, 300), 368, 130497, 131005, 131031, 131042, 131045),
+        FailureKind.CREDENTIALS,
+    ),
     # Limits of the app, the account and the number
     **dict.fromkeys((4, 80007, 130429, 131048, 133016), FailureKind.THROTTLED),
     # Not on WhatsApp or too old a version, our own number, not on the test list

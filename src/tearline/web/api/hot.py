@@ -14,10 +14,10 @@ import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
 from tearline.core.refusal import Refusal
-from tearline.members.tokens import MemberIdentity
 from tearline.web.api.bodies import Disconnected, decode, read_body, require_json
 from tearline.web.api.shapes import ClaimBody
 from tearline.web.claiming import claim
+from tearline.web.pending import MemberIdentity
 from tearline.web.problems import REQUEST_ID_KEY, problem_answer
 from tearline.web.security import client_address
 from tearline.web.services import Services
@@ -94,7 +94,11 @@ class HotLane:
         code = scope["path"][len(_CAMPAIGNS) : -len(_CLAIMS)]
         address = client_address(scope, self._networks)
         answer = await claim(self._services, identity, code, asked.password, key, address)
-        return (200, _REPLAYED, _encoder.encode(answer)) if answer.replayed else (201, _JSON, _encoder.encode(answer))
+        return (
+            (200, _REPLAYED, _encoder.encode(answer))
+            if answer.replayed
+            else (201, _JSON, _encoder.encode(answer))
+        )
 
     def _member(self, headers: Headers) -> MemberIdentity:
         token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
@@ -107,5 +111,3 @@ def bearer_token(authorization: str) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal("not_signed_in")
     return token.strip()
-
-

@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 
 from litestar.datastructures import UploadFile
 
+from tearline.core.money import MAXIMUM_AMOUNT
 from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES, _
 from tearline.web.ui import formats
 
-_LARGEST_AMOUNT_MINOR_UNITS = 10**12
 _REQUIRED = _("This is needed.")
 
 
@@ -220,7 +220,7 @@ class Money(_OneText):
     currency_field: str = ""
     """The name of another field of the form whose choice is the currency."""
     minimum_minor_units: int = 0
-    maximum_minor_units: int = _LARGEST_AMOUNT_MINOR_UNITS
+    maximum_minor_units: int = MAXIMUM_AMOUNT
     kind: ClassVar[str] = "money"
 
     def currency_of(self, inputs: Inputs) -> str:

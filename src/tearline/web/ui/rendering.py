@@ -8,7 +8,7 @@ shared pieces are macros, in reach of every template as ``ui.NAME(...)`` without
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from functools import cache
@@ -24,9 +24,19 @@ from litestar.response import Redirect
 from markupsafe import Markup
 
 from tearline import i18n
+from tearline.core.palette import EDGES
 from tearline.web.ui import formats
 from tearline.web.ui.assets import asset_url
-from tearline.web.ui.page import FACES, Flash, Page, cookies_after, current_page, flash_cookie, language_of, page_of
+from tearline.web.ui.page import (
+    FACES,
+    Flash,
+    Page,
+    cookies_after,
+    current_page,
+    flash_cookie,
+    language_of,
+    page_of,
+)
 
 __all__ = ["CONTENT_SECURITY_POLICY", "environment", "redirect", "render", "render_text"]
 
@@ -168,13 +178,6 @@ def environment() -> Environment:
         }
     )
     return built
-
-
-EDGES: Sequence[str] = (
-    "vermilion", "teal", "purple", "rust", "navy", "forest", "rose", "gold",
-    "slate", "plum", "sky", "olive", "indigo", "jade", "magenta", "brown",
-)  # fmt: skip
-"""The palette of merchants' colours; each is a class ``edge-NAME`` in ``frontend/css/tokens.css``."""
 
 
 class Pieces:

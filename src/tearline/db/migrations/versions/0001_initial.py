@@ -175,6 +175,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_notice'))
     )
     op.create_index('ix_notice_due', 'notice', ['channel', 'next_attempt_at'], unique=False, postgresql_where=sa.text("state IN ('queued','sending')"))
+    op.create_index('ix_notice_expiring', 'notice', ['expires_at'], unique=False, postgresql_where=sa.text("state IN ('queued','sending')"))
     op.create_table('offer_holding',
     sa.Column('member_id', sa.UUID(), nullable=False),
     sa.Column('offer_id', sa.UUID(), nullable=False),
@@ -259,6 +260,14 @@ def upgrade() -> None:
     )
     op.create_index('ix_sign_in_code_address', 'sign_in_code', ['address', 'created_at'], unique=False)
     op.create_index('ix_sign_in_code_phone', 'sign_in_code', ['phone', 'created_at'], unique=False)
+    op.create_table('sign_in_phone',
+    sa.Column('phone', sa.Text(), nullable=False),
+    sa.Column('requests', sa.BigInteger(), nullable=False),
+    sa.Column('last_requested_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('notice_id', sa.UUID(), nullable=True),
+    sa.PrimaryKeyConstraint('phone', name=op.f('pk_sign_in_phone'))
+    )
+    op.create_index('ix_sign_in_phone_last_requested_at', 'sign_in_phone', ['last_requested_at'], unique=False)
     op.create_table('till_request',
     sa.Column('merchant_id', sa.UUID(), nullable=False),
     sa.Column('request_number', sa.Text(), nullable=False),

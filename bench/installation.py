@@ -1,0 +1,115 @@
+"""A whole installation to measure: the embedded PostgreSQL, and Tearline's own server processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from tearline.db.embedded import EmbeddedServer
+from tearline.db.migrate import upgrade
+
+SECRET_KEY = "bench-secret-key-that-is-long-enough-000"
+
+
+@contextmanager
+def postgres() -> Iterator[EmbeddedServer]:
+    """An embedded server as it is shipped, in a directory of its own that is removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="tearline-bench-"))
+    server = EmbeddedServer(directory)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def make_database(server: EmbeddedServer, name: str) -> str:
+    """A migrated database; returns its address."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    url = server.url.rsplit("/", 1)[0] + "/" + name
+    upgrade(url)
+    return url
+
+
+@contextmanager
+def slow_flush(server: EmbeddedServer) -> Iterator[None]:
+    """Adds 2 ms to each flush, as on an ordinary disk, by PostgreSQL's own commit_delay."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET commit_delay = 2000")
+        admin.execute("ALTER SYSTEM SET commit_siblings = 0")
+        admin.execute("SELECT pg_reload_conf()")
+    time.sleep(0.3)
+    try:
+        yield
+    finally:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM RESET ALL")
+            admin.execute("SELECT pg_reload_conf()")
+        time.sleep(0.3)
+
+
+@dataclass
+class Web:
+    """Running server processes and where they listen."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def memory_mb(self) -> list[float]:
+        """Unique set size of each process, in MB; the supervising one last."""
+        parent = psutil.Process(self.process.pid)
+        return [round(one.memory_full_info().uss / 1e6, 1) for one in [*parent.children(recursive=True), parent]]
+
+
+@contextmanager
+def web(database_url: str, processes: int = 1) -> Iterator[Web]:
+    """``tearline serve`` against a database, ready to answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "TEARLINE_DATABASE_URL": database_url,
+        "TEARLINE_SECRET_KEY": SECRET_KEY,
+        "TEARLINE_PORT": str(port),
+        "TEARLINE_PROCESSES": str(processes),
+        "TEARLINE_LOG_LEVEL": "warning",
+    }
+    command = [str(Path(sys.executable).with_name("tearline")), "serve"]
+    process = subprocess.Popen(command, env=environment)
+    running = Web(f"http://127.0.0.1:{port}", process)
+    try:
+        _await_ready(running)
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _await_ready(running: Web) -> None:
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(running.url + "/readyz", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            if running.process.poll() is not None:
+                raise RuntimeError("the server did not start") from None
+            time.sleep(0.1)
+    raise TimeoutError("the server is not ready")

@@ -1,0 +1,100 @@
+"""The load over HTTP: wrk, with one line of a file for each request."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Each thread walks its own share of the lines "TOKEN<tab>KEY<tab>BODY", once or round and round.
+SCRIPT = """
+local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+function init(arguments)
+  lines, position = {}, 0
+  local share, count = tonumber(arguments[2]), 0
+  once = arguments[3] == "once"
+  prefix = arguments[4]
+  path = arguments[5]
+  for line in io.lines(arguments[1]) do
+    if count % share == number then
+      local token, key, body = line:match("([^\\t]*)\\t([^\\t]*)\\t(.*)")
+      lines[#lines + 1] = {token, key, body}
+    end
+    count = count + 1
+  end
+end
+function request()
+  position = position + 1
+  local line = lines[(position - 1) % #lines + 1]
+  local headers = {["Authorization"] = "Bearer " .. line[1], ["Content-Type"] = "application/json"}
+  if line[2] ~= "" then headers["Idempotency-Key"] = prefix .. line[2] .. "-" .. position end
+  return wrk.format("POST", path, headers, (line[3]:gsub("@", prefix .. number .. "-" .. position)))
+end
+function response()
+  if once and position >= #lines then wrk.thread:stop() end
+end
+function done(summary, latency)
+  local refused = summary.errors.status
+  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  io.write(string.format(
+    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f}\\n',
+    summary.requests, refused, broken, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load saw. ``refused`` counts answers that are not 2xx, ``broken`` requests with none."""
+
+    requests: int
+    refused: int
+    broken: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def granted_per_second(self) -> float:
+        """2xx answers a second."""
+        return (self.requests - self.refused) / self.seconds
+
+
+def post(
+    url: str,
+    path: str,
+    lines: Sequence[tuple[str, str, str]],
+    *,
+    connections: int,
+    seconds: float,
+    prefix: str,
+    once: bool = False,
+) -> Load:
+    """Post the lines (token, idempotency key, body) over many connections.
+
+    Args:
+        prefix: makes the keys of this load differ from those of an earlier one; ``@`` in a body becomes a
+            number that is used once.
+        once: stop when every line has been sent, instead of going round for ``seconds``.
+    """
+    if shutil.which("wrk") is None:
+        raise SystemExit("The benchmarks need wrk: apt-get install wrk")
+    with tempfile.TemporaryDirectory() as directory:
+        script, data = Path(directory, "load.lua"), Path(directory, "lines.tsv")
+        script.write_text(SCRIPT)
+        data.write_text("".join("\t".join(line) + "\n" for line in lines))
+        threads = 2
+        command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{round(seconds)}s", "--timeout", "30s"]
+        command += ["-s", str(script), url, "--", str(data), str(threads), "once" if once else "round", prefix, path]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = finished.stdout.partition("\nRESULT ")[2]
+    return Load(**json.loads(result))
