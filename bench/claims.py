@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.baseline import best_of_clients, claim_statement, prepare_claims
-from bench.installation import SECRET_KEY, Web, make_database, postgres, slow_flush, web
+from bench.installation import SECRET_KEY, Postgres, Web, make_database, postgres, slow_flush, web
 from bench.load import Load, post
 from tearline.db import Database
 from tearline.members.tokens import MemberTokens
@@ -37,16 +37,16 @@ def run(console: Console, *, quick: bool) -> dict[str, Any]:
     members = 2_000 if quick else MEMBERS
     seconds = 2 if quick else 8
     figures: dict[str, Any] = {"members": members, "seconds_a_run": seconds}
-    with postgres() as server:
-        url = make_database(server, "bench_claims")
+    with postgres() as database_server:
+        url = make_database(database_server, "bench_claims")
         world, tokens = _prepare(url, members)
         prepare_claims(url)
         console.print(f"{members:,} members ready; two coupons a claim; HTTP load, server and database share the machine")
         figures["plain_flush"] = _compare(console, url, world, tokens, seconds, "plain")
-        with slow_flush(server):
+        with slow_flush(database_server):
             figures["slow_flush"] = _compare(console, url, world, tokens, seconds, "slow")
-        figures["round"] = _round(console, server, members, 1_000 if quick else ROUND_STOCK)
-        figures["history"] = _history(console, server, members, seconds, 20_000 if quick else HISTORY_LARGE)
+        figures["round"] = _round(console, database_server, members, 1_000 if quick else ROUND_STOCK)
+        figures["history"] = _history(console, database_server, members, seconds, 20_000 if quick else HISTORY_LARGE)
     figures["ratio_to_one_at_a_time"] = figures["plain_flush"]["ratio"]
     figures["ratio_with_slow_flush"] = figures["slow_flush"]["ratio"]
     figures["round_seconds"] = figures["round"]["seconds"]
@@ -132,9 +132,9 @@ def _compare(
     }
 
 
-def _round(console: Console, server: Any, members: int, stock: int) -> dict[str, Any]:
+def _round(console: Console, database_server: Postgres, members: int, stock: int) -> dict[str, Any]:
     """Everybody comes at once, one claim each, until nothing is left."""
-    url = make_database(server, "bench_round")
+    url = make_database(database_server, "bench_round")
     world, tokens = _prepare(url, members, inventories=(stock,), bundle=(1,), campaign={"limit_per_member": 1})
     with web(url, 1) as running:
         started = time.time()
@@ -173,12 +173,12 @@ def _round(console: Console, server: Any, members: int, stock: int) -> dict[str,
     }
 
 
-def _history(console: Console, server: Any, members: int, seconds: int, large: int) -> dict[str, Any]:
+def _history(console: Console, database_server: Postgres, members: int, seconds: int, large: int) -> dict[str, Any]:
     """The same claims with little and with much history, in turn, so that drift hits both alike."""
     sizes = {"small": min(HISTORY_SMALL, large // 2), "large": large}
     prepared = {}
     for name, coupons in sizes.items():
-        url = make_database(server, f"bench_history_{name}")
+        url = make_database(database_server, f"bench_history_{name}")
         _, tokens = _prepare(url, members)
         started = time.monotonic()
         _write_history(url, coupons)

@@ -26,43 +26,50 @@ from tearline.db.migrate import upgrade
 SECRET_KEY = "bench-secret-key-that-is-long-enough-000"
 
 
+class Postgres:
+    """The embedded server as it is shipped, in a directory of its own; its settings can be changed by a restart."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.server = EmbeddedServer(directory)
+        self.server.start()
+
+    def restart(self, settings: dict[str, str]) -> None:
+        """Start again with these settings, on the same data and port."""
+        self.server.stop()
+        self.server = EmbeddedServer(self._directory, port=self.server.port, settings=settings)
+        self.server.start()
+
+
 @contextmanager
-def postgres() -> Iterator[EmbeddedServer]:
-    """An embedded server as it is shipped, in a directory of its own that is removed afterwards."""
+def postgres() -> Iterator[Postgres]:
+    """A server that is removed with all its data afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="tearline-bench-"))
-    server = EmbeddedServer(directory)
-    server.start()
+    running = Postgres(directory)
     try:
-        yield server
+        yield running
     finally:
-        server.stop()
+        running.server.erase()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def make_database(server: EmbeddedServer, name: str) -> str:
+def make_database(running: Postgres, name: str) -> str:
     """A migrated database; returns its address."""
-    with psycopg.connect(server.url, autocommit=True) as admin:
+    with psycopg.connect(running.server.url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-    url = server.url.rsplit("/", 1)[0] + "/" + name
+    url = running.server.url.rsplit("/", 1)[0] + "/" + name
     upgrade(url)
     return url
 
 
 @contextmanager
-def slow_flush(server: EmbeddedServer) -> Iterator[None]:
+def slow_flush(running: Postgres) -> Iterator[None]:
     """Adds 2 ms to each flush, as on an ordinary disk, by PostgreSQL's own commit_delay."""
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute("ALTER SYSTEM SET commit_delay = 2000")
-        admin.execute("ALTER SYSTEM SET commit_siblings = 0")
-        admin.execute("SELECT pg_reload_conf()")
-    time.sleep(0.3)
+    running.restart({"commit_delay": "2000", "commit_siblings": "0"})
     try:
         yield
     finally:
-        with psycopg.connect(server.url, autocommit=True) as admin:
-            admin.execute("ALTER SYSTEM RESET ALL")
-            admin.execute("SELECT pg_reload_conf()")
-        time.sleep(0.3)
+        running.restart({})
 
 
 @dataclass

@@ -39,7 +39,7 @@ def server() -> Iterator[EmbeddedServer]:
         upgrade(url_of(embedded, TEMPLATE))
         yield embedded
     finally:
-        embedded.stop()
+        embedded.erase()
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -178,10 +178,25 @@ class Settings(BaseSettings):
         description="Wrong campaign passwords that may come from one network address in ten minutes.",
     )
     sign_ins_per_address: int = Field(
-        default=60,
+        default=120,
         ge=1,
         le=100000,
-        description="Sign-in attempts of staff and members from one address in ten minutes.",
+        description="Sign-in attempts of staff, and codes entered by members, from one address in ten minutes.",
+    )
+    failed_lookups_per_counter: int = Field(
+        default=40,
+        ge=1,
+        le=100_000,
+        description="Coupon codes that lead to nothing which one cashier or till may try in ten minutes.",
+    )
+    codes_per_address: int = Field(
+        default=60, ge=1, le=1_000_000, description="One-time codes that one address may ask for in ten minutes."
+    )
+    codes_at_home_per_minute: int = Field(
+        default=200_000,
+        ge=1,
+        le=10_000_000,
+        description="One-time codes a minute to phones of the default region; other countries get 300.",
     )
     api_requests_per_minute: int = Field(
         default=1200,

@@ -159,8 +159,8 @@ async def test_the_way_of_a_campaign(tx: AsyncConnection) -> None:
                 "validity": {
                     "period": {
                         "kind": "fixed",
-                        "starts_at": "2020-01-01T00:00Z",
-                        "ends_at": "2021-01-01T00:00Z",
+                        "starts_at": "2020-01-01T00:00:00Z",
+                        "ends_at": "2021-01-01T00:00:00Z",
                     }
                 }
             },
@@ -255,9 +255,10 @@ async def test_raising_waits_for_the_campaigns_lock_and_sees_what_was_decided(da
 
         raising = asyncio.create_task(raise_by_form())
         async with database.connection() as watching:
-            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
             while not await watching.scalar(waiting):
                 assert not raising.done()
+                await asyncio.sleep(0.01)
         # Meanwhile another hand raises it further, under the lock that it holds.
         await rush.execute(update(Prize).where(Prize.id == prize_id).values(inventory=20))
     assert (await refused(raising)).reason == "inventory_lowered"

@@ -41,6 +41,8 @@ async def redeem(
         "campaign_id": world.campaign_id,
         "merchant_id": world.merchant_id,
         "store_id": world.store_id,
+        "way": "cashier",
+        "verified": "rotating",
         "request_number": new_id().hex,
         "redeemed_at": at,
     }

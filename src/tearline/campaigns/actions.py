@@ -174,7 +174,7 @@ async def add_prize(
     await tx.execute(insert(Prize).values(id=prize_id, campaign_id=campaign_id, position=position, **columns))
     await _write_bundle(tx, prize_id, draft.bundle)
     await _raise_version(tx, row, now)
-    after = {**columns, "campaign_id": campaign_id, "bundle": draft.bundle}
+    after = {**columns, "campaign_id": campaign_id, "bundle": _readable(draft.bundle)}
     await record_audit(tx, actor, "prize.added", "prize", prize_id, None, after, now)
     return prize_id
 
@@ -216,7 +216,8 @@ async def update_prize(
         await tx.execute(delete(PrizeOffer).where(PrizeOffer.prize_id == prize_id))
         await _write_bundle(tx, prize_id, draft.bundle)
     was, now_is = changes(
-        {**dict(prize._mapping), "bundle": before.bundle}, {**columns, "bundle": draft.bundle}
+        {**dict(prize._mapping), "bundle": _readable(before.bundle)},
+        {**columns, "bundle": _readable(draft.bundle)},
     )
     await record_audit(tx, actor, "prize.changed", "prize", prize_id, was, now_is, now)
     return await _raise_version(tx, row, now)
@@ -232,7 +233,7 @@ async def remove_prize(
     before = await _prize_draft(tx, prize)
     await tx.execute(delete(PrizeOffer).where(PrizeOffer.prize_id == prize_id))
     await tx.execute(delete(Prize).where(Prize.id == prize_id))
-    was = {**_prize_columns(before), "campaign_id": row.id, "bundle": before.bundle}
+    was = {**_prize_columns(before), "campaign_id": row.id, "bundle": _readable(before.bundle)}
     await record_audit(tx, actor, "prize.removed", "prize", prize_id, was, None, now)
     return await _raise_version(tx, row, now)
 
@@ -440,6 +441,10 @@ def _tidied(draft: core.CampaignDraft) -> core.CampaignDraft:
 def _columns(draft: core.CampaignDraft) -> dict[str, Any]:
     columns = {field.name: getattr(draft, field.name) for field in fields(draft)}
     return {**columns, "audience": audience_to_json(draft.audience)}
+
+
+def _readable(bundle: Mapping[UUID, int]) -> dict[str, int]:
+    return {str(offer_id): bundle[offer_id] for offer_id in sorted(bundle)}
 
 
 def _prize_columns(draft: core.PrizeDraft) -> dict[str, Any]:

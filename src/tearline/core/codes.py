@@ -1,8 +1,8 @@
 """Coupon codes: 13 random characters of Crockford's base32 (65 bits) and one check character.
 
-The check character is that of ISO 7064 mod 37,36, which notices every single mistyped character and every
-swap of two neighbours. Its alphabet has 36 characters; a code whose check character would be one of I, L, O
-and U, which Crockford leaves out, is drawn again, so that all 14 can be read aloud and typed alike.
+The check character is that of ISO 7064 mod 37,36, which notices every single mistyped character and nearly
+every swap of two neighbours. Its alphabet has 36 characters; a code whose check character would be one of
+I, L, O and U, which Crockford leaves out, is drawn again, so that all 14 can be read aloud and typed alike.
 
 Randomness comes from the caller: ``draw(n)`` gives ``n`` bytes from a source that nobody can predict, such
 as ``secrets.token_bytes``.
@@ -32,25 +32,21 @@ _CONFUSABLE = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 def make_codes(count: int, draw: Callable[[int], bytes]) -> list[str]:
     """``count`` new codes; about one microsecond each, since the claim desk makes thousands a second."""
-    pairs, singles, steps, single_steps, checks = _tables()
+    pairs, steps, single_steps, checks = _tables()
     codes: list[str] = []
     while len(codes) < count:
         wanted = count - len(codes)
-        for one, two, three, four, five, six, last in _DRAWN.iter_unpack(draw(_DRAWN.size * wanted)):
-            one &= 1023
-            two &= 1023
-            three &= 1023
-            four &= 1023
-            five &= 1023
-            six &= 1023
-            last &= 31
-            state = steps[steps[steps[steps[steps[steps[_SEED][one]][two]][three]][four]][five]][six]
+        for drawn in _DRAWN.iter_unpack(draw(_DRAWN.size * wanted)):
+            state = _SEED
+            code = ""
+            for number in drawn[:6]:
+                pair = number & 1023
+                state = steps[state][pair]
+                code += pairs[pair]
+            last = drawn[6] & 31
             check = checks[single_steps[state][last]]
             if check:
-                codes.append(
-                    pairs[one] + pairs[two] + pairs[three] + pairs[four] + pairs[five] + pairs[six]
-                    + singles[last] + check
-                )  # fmt: skip
+                codes.append(code + ALPHABET[last] + check)
     return codes
 
 
@@ -101,18 +97,19 @@ def _check_character(body: str) -> str:
 
 
 @cache
-def _tables() -> tuple[list[str], str, list[bytes], list[bytes], list[str]]:
+def _tables() -> tuple[list[str], list[bytes], list[bytes], list[str]]:
     """What makes ``make_codes`` fast: pairs of characters, and where each pair leads from each state.
 
     Returns:
-        The 1,024 pairs, the single characters, for each state the next one by pair and by single character,
-        and for each state its check character, empty when Crockford leaves it out.
+        The 1,024 pairs, for each state the next one by pair and by single character, and for each state its
+        check character, empty when Crockford leaves it out.
     """
     pairs = [first + second for first, second in product(ALPHABET, repeat=2)]
-    single_steps = [bytes(_next_state(state, character) for character in ALPHABET) for state in range(_MODULUS)]
+    states = range(_MODULUS)
+    single_steps = [bytes(_next_state(state, character) for character in ALPHABET) for state in states]
     steps = [
         bytes(single_steps[single_steps[state][index // 32]][index % 32] for index in range(_PAIR_COUNT))
-        for state in range(_MODULUS)
+        for state in states
     ]
-    checks = [character if character in ALPHABET else "" for character in map(_check_of_state, range(_MODULUS))]
-    return pairs, ALPHABET, steps, single_steps, checks
+    checks = [check if check in ALPHABET else "" for check in map(_check_of_state, states)]
+    return pairs, steps, single_steps, checks

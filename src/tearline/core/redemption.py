@@ -47,12 +47,11 @@ class OfferFacts:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A preparation, by which till or person: ``held_until`` is the first instant at which it counts as none."""
+    """A preparation, where and by whom; from ``held_until`` on it counts as none."""
 
     id: UUID
     held_until: datetime
-    merchant_id: UUID | None = None
-    store_id: UUID | None = None
+    store_id: UUID
     staff_id: UUID | None = None
 
 
@@ -110,11 +109,10 @@ def decide_prepare(coupon: CouponFacts, offer: OfferFacts, counter: Counter, now
     A person who scans the same coupon again at the same store takes their own hold over: a page that was
     closed or reloaded must not keep the member waiting. Everybody else is told that it is held.
     """
-    refused = _other_merchant(offer, counter) or _unusable(coupon, now) or _held_by_another(coupon, counter, now)
-    if refused is not None:
-        return refused
+    refused = _other_merchant(offer, counter) or _unusable(coupon, now)
+    refused = refused or _held_by_another(coupon, counter, now) or _conditions(offer, counter, now)
     # A hold never outlives its coupon, so that a good hold always has a coupon that is still valid.
-    return _conditions(offer, counter, now) or min(now + HOLD_LASTS, coupon.valid_until)
+    return refused or min(now + HOLD_LASTS, coupon.valid_until)
 
 
 def decide_redeem(
@@ -144,7 +142,7 @@ def decide_release(coupon: CouponFacts, hold_id: UUID, now: datetime) -> str | N
 def decide_reverse(
     coupon: CouponFacts, redemption: RedemptionFacts, merchant_id: UUID, window: timedelta, now: datetime
 ) -> str | No:
-    """The state of the coupon after its redemption was undone: open again, or expired when its time is over."""
+    """The coupon's state once its redemption is undone: open again, or expired when its time is over."""
     if redemption.merchant_id != merchant_id:
         return No("not_found")
     if redemption.is_reversed:
@@ -192,8 +190,10 @@ def _held_by_another(coupon: CouponFacts, counter: Counter, now: datetime) -> No
     hold = coupon.hold
     if hold is None or now >= hold.held_until:
         return None
-    is_own = counter.staff_id is not None and (hold.staff_id, hold.store_id) == (counter.staff_id, counter.store_id)
-    return None if is_own else No("held_elsewhere", {"held_until": hold.held_until.isoformat()})
+    is_same_person = counter.staff_id is not None and hold.staff_id == counter.staff_id
+    if is_same_person and hold.store_id == counter.store_id:
+        return None
+    return No("held_elsewhere", {"held_until": hold.held_until.isoformat()})
 
 
 def _conditions(offer: OfferFacts, counter: Counter, now: datetime) -> No | None:

@@ -43,6 +43,7 @@ REASONS: dict[str, Reason] = {
     "unavailable": Reason(503, _("The service is busy right now. Please try again; nothing is lost.")),
     # Who is asking
     "not_signed_in": Reason(401, _("Please sign in first.")),
+    "wrong_key": Reason(401, _("This API key is unknown or has been revoked.")),
     "session_ended": Reason(401, _("Your session has ended. Please sign in again.")),
     "not_allowed": Reason(403, _("You may not do this.")),
     "csrf": Reason(403, _("This form is too old. Load the page again and repeat.")),

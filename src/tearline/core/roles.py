@@ -32,7 +32,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         }
     ),
     # Merchant
-    "manager": frozenset({"counter", "redeem", "reverse", "redemptions.read", "offers.read", "merchants.read"}),
+    "manager": frozenset(
+        {"counter", "redeem", "reverse", "reverse.late", "redemptions.read", "offers.read", "merchants.read"}
+    ),
     "cashier": frozenset({"counter", "redeem", "reverse"}),
 }  # fmt: skip
 """What each role of staff may do."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from tearline.core import rotating
 from tearline.core.redemption import (
-    REVERSAL_WINDOW_OF_CASHIERS,
-    REVERSAL_WINDOW_OF_MANAGERS_AND_TILLS,
     Counter,
     CouponFacts,
     Hold,
@@ -26,163 +24,37 @@ from tearline.core.redemption import (
     decide_reverse,
 )
 from tearline.core.refusal import Refusal
-from tearline.core.roles import Actor
 from tearline.coupons import desk_sql as sql
+from tearline.coupons.counter import (
+    CounterAnswer,
+    CounterRequest,
+    KnownHold,
+    KnownRedemption,
+    KnownStore,
+    Loaded,
+    LockedCoupon,
+)
 from tearline.coupons.rotation import coupon_secret
-from tearline.db import new_id
-from tearline.db.arrays import array, quoted_array, times_array
+from tearline.db.arrays import array, columns, quoted_array
 from tearline.db.engine import HotConnection
 from tearline.i18n import _
 from tearline.offers import stored
 
+Granted = TypeVar("Granted")
 
-class CounterAnswer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What was done at the counter.
-
-    Attributes:
-        action: ``prepared``, ``redeemed``, ``released`` or ``reversed``.
-        id: of the hold, the redemption, the release or the reversal.
-        store_id: where it was done; for a reversal, where the coupon had been redeemed.
-        verified: ``rotating`` when the coupon's changing QR code was scanned, ``code`` when its code was typed.
-        state: the coupon's state from then on.
-        held_until: until just before when a preparation keeps the coupon.
-        reversible_until: until just before when the same person or till may undo a redemption.
-        replayed: True when an earlier request with the same number had it done.
-    """
-
-    action: str
-    id: UUID
-    at: datetime
-    coupon_id: UUID
-    code: str
-    offer_id: UUID
-    merchant_id: UUID
-    store_id: UUID
-    verified: str
-    state: str
-    valid_until: datetime
-    campaign_id: UUID | None = None
-    hold_id: UUID | None = None
-    held_until: datetime | None = None
-    redemption_id: UUID | None = None
-    reversible_until: datetime | None = None
-    replayed: bool = False
-
-
-@dataclass(slots=True)
-class CounterRequest:
-    """One thing asked of the desk, by exactly one of ``code``, ``hold_id`` and ``redemption_id``.
-
-    Attributes:
-        action: ``prepare``, ``redeem``, ``release`` or ``reverse``.
-        scanned: the whole text of a rotating QR code, None when the code was typed.
-        effect_id: chosen once, so that a batch that is run again knows its own doing from others'.
-    """
-
-    action: str
-    actor: Actor
-    merchant_id: UUID
-    request_number: str
-    store_id: UUID | None = None
-    way: str = "till"
-    code: str | None = None
-    scanned: str | None = None
-    hold_id: UUID | None = None
-    redemption_id: UUID | None = None
-    reason: str | None = None
-    deadline_seconds: float = 0.0
-    effect_id: UUID = field(default_factory=new_id)
-
-    @property
-    def staff_id(self) -> UUID | None:
-        """The person, None for a till's key."""
-        return self.actor.id if self.actor.kind == "staff" else None
-
-    @property
-    def api_key_id(self) -> UUID | None:
-        """The till's key, None for a person."""
-        return self.actor.id if self.actor.kind == "key" else None
-
-    @property
-    def reversal_window(self) -> timedelta:
-        """For how long after a redemption this actor may undo it."""
-        may_later = self.actor.kind != "staff" or "reverse.late" in self.actor.permissions
-        return REVERSAL_WINDOW_OF_MANAGERS_AND_TILLS if may_later else REVERSAL_WINDOW_OF_CASHIERS
-
-    def fingerprint(self) -> str:
-        """What was asked, in short: the same number with another one is refused.
-
-        The changing part of a QR code does not count: a repeat may have scanned it anew.
-        """
-        asked = (self.action, self.store_id, self.way, self.code, self.hold_id, self.redemption_id, self.reason)
-        return hashlib.sha256("\0".join(map(str, asked)).encode()).hexdigest()
-
-
-@dataclass(slots=True)
-class LockedCoupon:
-    """A coupon of the batch; its facts are replaced by what is decided, for the next request to see."""
-
-    member_id: UUID
-    id: UUID
-    code: str
-    offer_id: UUID
-    campaign_id: UUID | None
-    facts: CouponFacts
-    offer: OfferFacts
-    is_changed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class KnownHold:
-    """A preparation that was once made."""
-
-    member_id: UUID
-    coupon_id: UUID
-    merchant_id: UUID
-    store_id: UUID
-    staff_id: UUID | None
-    verified: str
-
-
-@dataclass(slots=True)
-class KnownRedemption:
-    """A redemption that somebody wants to undo."""
-
-    member_id: UUID
-    coupon_id: UUID
-    store_id: UUID
-    verified: str
-    facts: RedemptionFacts
-
-
-@dataclass(frozen=True, slots=True)
-class KnownStore:
-    """A store, and whether it and its merchant are in business."""
-
-    merchant_id: UUID
-    is_open: bool
-    is_merchant_active: bool
-
-
-@dataclass(slots=True)
-class Loaded:
-    """All that the decisions of a batch depend on, read after its locks were taken."""
-
-    coupons: dict[UUID, LockedCoupon] = field(default_factory=dict)
-    by_code: dict[str, LockedCoupon] = field(default_factory=dict)
-    holds: dict[UUID, KnownHold] = field(default_factory=dict)
-    redemptions: dict[UUID, KnownRedemption] = field(default_factory=dict)
-    stores: dict[UUID, KnownStore] = field(default_factory=dict)
-    answers: dict[tuple[UUID, str], tuple[str, CounterAnswer]] = field(default_factory=dict)
-    """Fingerprint and first answer by merchant and request number."""
-
+Done = list[tuple[CounterRequest, CounterAnswer]]
+"""What was decided and is to be written."""
 
 OfferCache = dict[UUID, tuple[int, OfferFacts]]
 """Offers by id, with the version that they were read at; every change of an offer raises its version."""
 
 
 async def load(
-    connection: HotConnection, requests: Sequence[CounterRequest], offers: OfferCache, *, coupons_statement: str
+    connection: HotConnection,
+    requests: Sequence[CounterRequest],
+    offers: OfferCache,
+    *,
+    coupons_statement: str,
 ) -> Loaded:
     """Take the locks and read what the decisions depend on: one round trip, or two when an offer is new.
 
@@ -212,11 +84,10 @@ async def load(
         holds = await connection.execute(sql.HOLDS, (array(hold_ids),))
         loaded.holds = {row[0]: KnownHold(*row[1:]) for row in await holds.fetchall()}
     for row in rows:
-        coupon = LockedCoupon(*row[:5], facts=_facts(row[5:11], loaded.holds), offer=offers[row[3]][1])
+        coupon = LockedCoupon(_facts(row[5:11], loaded.holds), offers[row[3]][1], *row[:5])
         loaded.coupons[coupon.id] = loaded.by_code[coupon.code] = coupon
-    for id_, merchant_id, store_id, member_id, coupon_id, at, verified, is_reversed in await redemptions.fetchall():
-        facts = RedemptionFacts(merchant_id, at, is_reversed)
-        loaded.redemptions[id_] = KnownRedemption(member_id, coupon_id, store_id, verified, facts)
+    for row in await redemptions.fetchall():
+        loaded.redemptions[row[0]] = KnownRedemption(RedemptionFacts(*row[4:]), *row[1:4])
     for merchant_id, number, fingerprint, answer in await answers.fetchall():
         first = msgspec.json.decode(answer, type=CounterAnswer)
         loaded.answers[merchant_id, number] = (fingerprint.hex(), first)
@@ -224,13 +95,12 @@ async def load(
     return loaded
 
 
-def _facts(row: Sequence[object], holds: dict[UUID, KnownHold]) -> CouponFacts:
+def _facts(row: Sequence[Any], holds: dict[UUID, KnownHold]) -> CouponFacts:
     state, valid_from, valid_until, changed_at, hold_id, held_until = row
     hold = None
     if hold_id is not None:
-        known = holds[hold_id]  # type: ignore[index]
-        hold = Hold(hold_id, held_until, known.store_id, known.staff_id)  # type: ignore[arg-type]
-    return CouponFacts(state, valid_from, valid_until, changed_at, hold)  # type: ignore[arg-type]
+        hold = Hold(hold_id, held_until, holds[hold_id].store_id, holds[hold_id].staff_id)
+    return CouponFacts(state, valid_from, valid_until, changed_at, hold)
 
 
 async def _load_offers(connection: HotConnection, versions: dict[UUID, int], offers: OfferCache) -> None:
@@ -252,10 +122,10 @@ async def _load_offers(connection: HotConnection, versions: dict[UUID, int], off
 
 def decide_all(
     loaded: Loaded, requests: Iterable[CounterRequest], secret_keys: Sequence[bytes], now: datetime
-) -> tuple[list[CounterAnswer | BaseException], list[tuple[CounterRequest, CounterAnswer]]]:
+) -> tuple[list[CounterAnswer | BaseException], Done]:
     """Decide in the order of arrival; the answers, and those of them that are to be written."""
     outcomes: list[CounterAnswer | BaseException] = []
-    done: list[tuple[CounterRequest, CounterAnswer]] = []
+    done: Done = []
     for request in requests:
         number = (request.merchant_id, request.request_number)
         fingerprint = request.fingerprint()
@@ -287,10 +157,9 @@ def _decide(
         hold_id = request.effect_id
         held_until = granted(decide_prepare(coupon.facts, coupon.offer, counter, now))
         _change(coupon, "held", now, Hold(hold_id, held_until, counter.store_id, counter.staff_id))
-        loaded.holds[hold_id] = KnownHold(
-            coupon.member_id, coupon.id, request.merchant_id, counter.store_id, counter.staff_id, verified
+        return _answer(
+            request, coupon, counter.store_id, verified, now, hold_id=hold_id, held_until=held_until
         )
-        return _answer(request, coupon, counter.store_id, verified, now, hold_id=hold_id, held_until=held_until)
     if request.action == "release":
         assert hold_id is not None
         _change(coupon, granted(decide_release(coupon.facts, hold_id, now)), now)
@@ -298,9 +167,7 @@ def _decide(
     granted(decide_redeem(coupon.facts, coupon.offer, counter, hold_id, now))
     _change(coupon, "redeemed", now)
     redemption = RedemptionFacts(request.merchant_id, now, False)
-    loaded.redemptions[request.effect_id] = KnownRedemption(
-        coupon.member_id, coupon.id, counter.store_id, verified, redemption
-    )
+    loaded.redemptions[request.effect_id] = KnownRedemption(redemption, coupon.id, counter.store_id, verified)
     return _answer(
         request,
         coupon,
@@ -332,7 +199,8 @@ def _reverse(loaded: Loaded, request: CounterRequest, now: datetime) -> CounterA
 def counter_of(loaded: Loaded, request: CounterRequest) -> Counter:
     """Who asks and where, refused when it isn't one of their merchant's stores that are open."""
     store = loaded.stores.get(request.store_id) if request.store_id is not None else None
-    if request.store_id is None or store is None or store.merchant_id != request.merchant_id or not store.is_open:
+    is_ours = store is not None and store.merchant_id == request.merchant_id and store.is_open
+    if request.store_id is None or store is None or not is_ours:
         raise Refusal("invalid", fields={"store_id": _("This is not one of your open stores.")})
     if not store.is_merchant_active:
         raise Refusal("not_allowed")
@@ -363,8 +231,88 @@ def find(
     return coupon, "rotating"
 
 
-def granted[Granted](outcome: Granted | No) -> Granted:
+def granted(outcome: Granted | No) -> Granted:
     """What was decided, or its refusal raised."""
     if isinstance(outcome, No):
-        raise Refusal(outcome.reason, **outcome.details)
+        details: dict[str, Any] = dict(outcome.details)
+        raise Refusal(outcome.reason, **details)
     return outcome
+
+
+def _change(coupon: LockedCoupon, state: str, now: datetime, hold: Hold | None = None) -> None:
+    coupon.facts = replace(coupon.facts, state=state, hold=hold, changed_at=now)
+    coupon.is_changed = True
+
+
+def _answer(
+    request: CounterRequest, coupon: LockedCoupon, store_id: UUID, verified: str, now: datetime, **more: Any
+) -> CounterAnswer:
+    return CounterAnswer(
+        action=_DONE[request.action],
+        id=request.effect_id,
+        at=now,
+        coupon_id=coupon.id,
+        code=coupon.code,
+        offer_id=coupon.offer_id,
+        merchant_id=request.merchant_id,
+        store_id=store_id,
+        verified=verified,
+        state=coupon.facts.state,
+        valid_until=coupon.facts.valid_until,
+        campaign_id=coupon.campaign_id,
+        **more,
+    )
+
+
+_DONE = {"prepare": "prepared", "redeem": "redeemed", "release": "released", "reverse": "reversed"}
+
+
+async def write(connection: HotConnection, loaded: Loaded, done: Done, now: datetime) -> None:
+    """Write all that was decided; the transaction's commit follows in the same round trip."""
+    coupons: list[tuple[Any, ...]] = []
+    for coupon in loaded.coupons.values():
+        if coupon.is_changed:
+            hold = coupon.facts.hold
+            kept = (None, None) if hold is None else (hold.id, hold.held_until)
+            coupons.append((coupon.member_id, coupon.id, coupon.facts.state, *kept))
+    await connection.execute(sql.CHANGE_COUPONS, (now, *columns(coupons)))
+    await _append(connection, loaded, done, now)
+    ordered = sorted(done, key=lambda one: (one[0].merchant_id, one[0].request_number))
+    answers = [
+        (
+            request.merchant_id,
+            request.request_number,
+            request.fingerprint(),
+            msgspec.json.encode(answer).decode(),
+        )
+        for request, answer in ordered
+    ]
+    await connection.execute(sql.INSERT_ANSWERS, (now, *columns(answers)))
+
+
+async def _append(connection: HotConnection, loaded: Loaded, done: Done, now: datetime) -> None:
+    """Append the holds, redemptions and reversals."""
+    holds: list[tuple[Any, ...]] = []
+    redemptions: list[tuple[Any, ...]] = []
+    reversals: list[tuple[Any, ...]] = []
+    for request, answer in done:
+        member_id = loaded.coupons[answer.coupon_id].member_id
+        coupon = (member_id, answer.coupon_id)
+        who = (request.staff_id, request.api_key_id)
+        where = (answer.merchant_id, answer.store_id)
+        if answer.action == "prepared":
+            holds.append((answer.id, *coupon, *where, *who, answer.verified))
+        elif answer.action == "redeemed":
+            how = (request.request_number, request.way, answer.verified)
+            redemptions.append((answer.id, *coupon, answer.offer_id, answer.campaign_id, *where, *who, *how))
+        elif answer.action == "reversed":
+            why = (request.request_number, request.reason)
+            reversals.append((answer.id, answer.redemption_id, *coupon, answer.merchant_id, *who, *why))
+    if holds:
+        await connection.execute(sql.INSERT_HOLDS, (now, *columns(holds)))
+    if redemptions:
+        lookups = [(row[0], row[1], row[5]) for row in redemptions]
+        await connection.execute(sql.INSERT_REDEMPTIONS, (now, *columns(redemptions)))
+        await connection.execute(sql.INSERT_LOOKUPS, columns(lookups))
+    if reversals:
+        await connection.execute(sql.INSERT_REVERSALS, (now, *columns(reversals)))

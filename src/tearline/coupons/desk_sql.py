@@ -11,7 +11,8 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 
 READ_COUPONS = """
 SELECT coupon.member_id, coupon.id, coupon.code, coupon.offer_id, coupon.campaign_id, coupon.state,
-       coupon.valid_from, coupon.valid_until, coupon.changed_at, coupon.hold_id, coupon.held_until, offer.version
+       coupon.valid_from, coupon.valid_until, coupon.changed_at, coupon.hold_id, coupon.held_until,
+       offer.version
 FROM (SELECT member_id, coupon_id FROM coupon_code WHERE code = ANY(%s::text[])
       UNION
       SELECT member_id, coupon_id FROM coupon_hold WHERE id = ANY(%s::uuid[])
@@ -31,8 +32,8 @@ Under READ COMMITTED each later statement sees all that was committed before the
 """
 
 REDEMPTIONS = """
-SELECT redemption.id, redemption.merchant_id, redemption.store_id, redemption.member_id, redemption.coupon_id,
-       redemption.redeemed_at, redemption.verified, reversal.id IS NOT NULL
+SELECT redemption.id, redemption.coupon_id, redemption.store_id, redemption.verified,
+       redemption.merchant_id, redemption.redeemed_at, reversal.id IS NOT NULL
 FROM redemption_lookup
 JOIN redemption ON redemption.member_id = redemption_lookup.member_id
                AND redemption.id = redemption_lookup.redemption_id
@@ -41,7 +42,8 @@ WHERE redemption_lookup.redemption_id = ANY(%s::uuid[])
 """
 
 FIRST_ANSWERS = """
-SELECT till_request.merchant_id, till_request.request_number, till_request.fingerprint, till_request.answer::text
+SELECT till_request.merchant_id, till_request.request_number, till_request.fingerprint,
+       till_request.answer::text
 FROM unnest(%s::uuid[], %s::text[]) AS asked (merchant_id, request_number)
 JOIN till_request ON till_request.merchant_id = asked.merchant_id
                  AND till_request.request_number = asked.request_number
@@ -58,30 +60,33 @@ FROM offer WHERE id = ANY(%s::uuid[])
 """
 
 HOLDS = """
-SELECT id, member_id, coupon_id, merchant_id, store_id, staff_id, verified
+SELECT id, coupon_id, merchant_id, store_id, staff_id, verified
 FROM coupon_hold WHERE id = ANY(%s::uuid[])
 """
 
 # Write what was decided.
 
 CHANGE_COUPONS = """
-UPDATE coupon SET state = decided.state, hold_id = decided.hold_id, held_until = decided.held_until, changed_at = %s
+UPDATE coupon
+SET changed_at = %s, state = decided.state, hold_id = decided.hold_id, held_until = decided.held_until
 FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[])
      AS decided (member_id, id, state, hold_id, held_until)
 WHERE coupon.member_id = decided.member_id AND coupon.id = decided.id
 """
 
 INSERT_HOLDS = """
-INSERT INTO coupon_hold (held_at, id, member_id, coupon_id, merchant_id, store_id, staff_id, api_key_id, verified)
+INSERT INTO coupon_hold (held_at, id, member_id, coupon_id, merchant_id, store_id, staff_id, api_key_id,
+                         verified)
 SELECT %s, decided.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[],
                                  %s::uuid[], %s::text[]) AS decided
 """
 
 INSERT_REDEMPTIONS = """
-INSERT INTO redemption (redeemed_at, id, member_id, coupon_id, offer_id, campaign_id, merchant_id, store_id, staff_id,
-                        api_key_id, request_number, way, verified)
-SELECT %s, decided.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[],
-                                 %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[]) AS decided
+INSERT INTO redemption (redeemed_at, id, member_id, coupon_id, offer_id, campaign_id, merchant_id, store_id,
+                        staff_id, api_key_id, request_number, way, verified)
+SELECT %s, decided.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[],
+                                 %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
+                                 %s::text[]) AS decided
 """
 
 INSERT_LOOKUPS = """
@@ -92,8 +97,8 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[])
 INSERT_REVERSALS = """
 INSERT INTO reversal (reversed_at, id, redemption_id, member_id, coupon_id, merchant_id, staff_id, api_key_id,
                       request_number, reason)
-SELECT %s, decided.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[],
-                                 %s::text[], %s::text[]) AS decided
+SELECT %s, decided.* FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[],
+                                 %s::uuid[], %s::text[], %s::text[]) AS decided
 """
 
 INSERT_ANSWERS = """
@@ -102,4 +107,4 @@ SELECT %s, merchant_id, request_number, decode(fingerprint, 'hex'), answer::json
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
      AS decided (merchant_id, request_number, fingerprint, answer)
 """
-"""In the order of their keys. A number that somebody else used meanwhile breaks the batch, which is run again."""
+"""In the order of their keys. A number that was used meanwhile breaks the batch, which is run again."""

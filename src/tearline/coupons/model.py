@@ -56,7 +56,7 @@ class CouponCode(Base):
 class CouponHold(Base):
     """A preparation: which coupon was kept for which counter. Appended, never edited.
 
-    Whether it is still in force stands on the coupon: its ``hold_id`` is this one, and ``held_until`` to come.
+    Whether it is still in force stands on the coupon, whose ``hold_id`` names it.
     """
 
     __tablename__ = "coupon_hold"

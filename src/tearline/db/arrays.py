@@ -5,25 +5,33 @@ Arrays travel as text that Python joins itself, which costs far less per value t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
-
-def array(values: Iterable[UUID | int | str | None]) -> str:
-    """A PostgreSQL array literal of values that need no quoting: ids, numbers, codes; None is NULL."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+Value: TypeAlias = UUID | int | str | datetime | None
 
 
-def quoted_array(values: Iterable[str | None]) -> str:
-    """A PostgreSQL array literal of any strings; None is NULL."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+def array(values: Iterable[UUID | int | str]) -> str:
+    """A PostgreSQL array literal of values that need no quoting: ids, numbers, codes."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
-def times_array(values: Iterable[datetime | None]) -> str:
-    """A PostgreSQL array literal of aware times; None is NULL."""
-    return array(None if value is None else value.isoformat() for value in values)
+def quoted_array(values: Iterable[Value]) -> str:
+    """A PostgreSQL array literal of any values, such as what people typed; None is NULL."""
+    return "{" + ",".join([_quoted(value) for value in values]) + "}"
 
 
-def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def columns(rows: Iterable[Sequence[Value]]) -> list[str]:
+    """Rows turned into one array literal for each of their columns, for ``unnest``."""
+    return [quoted_array(column) for column in zip(*rows, strict=True)]
+
+
+def _quoted(value: Value) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # A time's text holds no comma, brace or quote, and no backslash.
+    return value.isoformat() if isinstance(value, datetime) else str(value)

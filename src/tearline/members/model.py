@@ -31,7 +31,7 @@ class Tier(Base):
 
 
 class MemberGroup(Base):
-    """A named set of members that staff keep, such as 'Hotel partners'. Tags are free words and need no table."""
+    """A named set of members that staff keep, such as 'Hotel partners'. Tags are free words."""
 
     __tablename__ = "member_group"
     code: Mapped[str] = mapped_column(primary_key=True)
@@ -95,7 +95,7 @@ class SignInCode(Base):
 
 
 class SignInPhone(Base):
-    """The codes that a phone number asked for in a row: what the resend delay grows by, and the row to lock."""
+    """The codes that a phone number asked for in a row: what the resend delay goes by."""
 
     __tablename__ = "sign_in_phone"
     phone: Mapped[str] = mapped_column(primary_key=True)

@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.db import Database
 from tearline.notices.messages import CHANNELS
 from tearline.notices.model import Notice
+
+AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 
 BEHIND_AFTER_SECONDS = 15.0
 # One recipient whose messages keep failing does not put a channel behind.
@@ -47,19 +50,7 @@ async def queue_state(
     connection: AsyncConnection, now: datetime, *, behind_after_seconds: float = BEHIND_AFTER_SECONDS
 ) -> dict[str, QueueState]:
     """The state of every channel. Its cost depends on what waits, not on what was ever sent."""
-    late = Notice.created_at < now - timedelta(seconds=behind_after_seconds)
-    rows = await connection.execute(
-        select(
-            Notice.channel,
-            func.count().label("waiting"),
-            func.min(Notice.created_at).label("oldest"),
-            func.count().filter(late, Notice.attempts == 0).label("late_untried"),
-            func.count().filter(late).label("late"),
-        )
-        # Written as the partial index of the table has it, so that it is used.
-        .where(Notice.state.in_(("queued", "sending")), Notice.expires_at > now)
-        .group_by(Notice.channel)
-    )
+    rows = await connection.execute(waiting_statement(now, behind_after_seconds))
     states = dict.fromkeys(CHANNELS, QueueState(0, 0.0, False))
     for row in rows:
         states[row.channel] = QueueState(
@@ -68,6 +59,23 @@ async def queue_state(
             behind=row.late_untried > 0 or row.late >= _LATE_RETRIES_BEHIND,
         )
     return states
+
+
+def waiting_statement(now: datetime, behind_after_seconds: float) -> AnySelect:
+    """The question behind ``queue_state``."""
+    late = Notice.created_at < now - timedelta(seconds=behind_after_seconds)
+    return (
+        select(
+            Notice.channel,
+            func.count().label("waiting"),
+            func.min(Notice.created_at).label("oldest"),
+            func.count().filter(late, Notice.attempts == 0).label("late_untried"),
+            func.count().filter(late).label("late"),
+        )
+        # Literal, as the partial index has it: with parameters PostgreSQL could not tell that it fits.
+        .where(text("notice.state IN ('queued', 'sending')"), Notice.expires_at > now)
+        .group_by(Notice.channel)
+    )
 
 
 async def outbox(connection: AsyncConnection, limit: int = 50) -> list[OutboxMessage]:
@@ -86,9 +94,11 @@ async def outbox(connection: AsyncConnection, limit: int = 50) -> list[OutboxMes
         .limit(limit)
     )
     return [
-        OutboxMessage(*row._tuple()[:4], row.provider_reference or "", row.sent_at)
+        OutboxMessage(
+            row.id, row.channel, row.recipient, row.language, row.provider_reference or "", row.sent_at
+        )
         for row in rows
-        if row.sent_at
+        if row.sent_at is not None
     ]
 
 

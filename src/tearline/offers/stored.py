@@ -220,5 +220,6 @@ def validity_json(validity: core.Validity) -> dict[str, Any]:
 
 
 def _builtins(value: object) -> dict[str, Any]:
-    built: dict[str, Any] = msgspec.to_builtins(value)
+    # Through JSON, so that what is about to be stored equals what will be read: lists, not tuples.
+    built: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(value))
     return built

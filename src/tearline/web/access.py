@@ -24,8 +24,8 @@ from litestar.di import NamedDependency, Provide
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import transaction
+from tearline.members.tokens import MemberIdentity
 from tearline.merchants.sessions import SessionActor, actor_of_session, touch_session
-from tearline.web.pending import MemberIdentity
 from tearline.web.problems import SignInNeeded
 from tearline.web.security import client_address, expired_cookie, private_cookie
 from tearline.web.services import Services

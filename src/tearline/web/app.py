@@ -26,6 +26,7 @@ from litestar.types import Message, Receive, Scope, Send
 from tearline.config import Settings, load_settings
 from tearline.web import access, api, console, dev, health, merchant, metrics, shop
 from tearline.web.api.hot import HotLane
+from tearline.web.limits import STANDING_KEY
 from tearline.web.logs import configure_logging
 from tearline.web.problems import REQUEST_ID_KEY, answer_exception
 from tearline.web.security import CsrfMiddleware, answer_headers, refuse_unreadable
@@ -77,6 +78,11 @@ class Application:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                standing = scope.get(STANDING_KEY)
+                if standing is not None:
+                    added_headers.extend(
+                        (name.encode(), value.encode()) for name, value in standing.headers().items()
+                    )
                 present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tearline.campaigns.desk import ClaimAnswer
-from tearline.web.pending import MemberIdentity
+from tearline.members.tokens import MemberIdentity
 from tearline.web.services import Services
 
 

@@ -21,11 +21,14 @@ from limits.storage import storage_from_string
 
 from tearline.core.refusal import Refusal
 
+STANDING_KEY = "tearline_standing"
+"""Where in the ASGI scope a request's standing is put, for the answer's headers."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Limit:
     """At most ``amount`` times within ``seconds``, for each key; ``name`` tells limits apart."""
 
     name: str
@@ -41,15 +44,15 @@ class Rate:
 class Standing:
     """Where a key stands with its limit."""
 
-    rate: Rate
+    limit: Limit
     remaining: int
     reset_after_seconds: int
 
     def headers(self) -> dict[str, str]:
         """``RateLimit`` and ``RateLimit-Policy`` of the IETF draft."""
         return {
-            "ratelimit-policy": self.rate.policy(),
-            "ratelimit": f'"{self.rate.name}";r={self.remaining};t={self.reset_after_seconds}',
+            "ratelimit-policy": self.limit.policy(),
+            "ratelimit": f'"{self.limit.name}";r={self.remaining};t={self.reset_after_seconds}',
         }
 
 
@@ -62,17 +65,17 @@ class LocalCounts:
         self._counts: dict[tuple[str, str], tuple[int, float]] = {}
         """Count and end of the window, by limit and key."""
 
-    def count(self, rate: Rate, key: str, now_seconds: float) -> tuple[int, float]:
+    def count(self, limit: Limit, key: str, now_seconds: float) -> tuple[int, float]:
         """How often so far, and when the window ends."""
-        count, ends_at = self._counts.get((rate.name, key), (0, 0.0))
-        return (count, ends_at) if ends_at > now_seconds else (0, now_seconds + rate.seconds)
+        count, ends_at = self._counts.get((limit.name, key), (0, 0.0))
+        return (count, ends_at) if ends_at > now_seconds else (0, now_seconds + limit.seconds)
 
-    def add(self, rate: Rate, key: str, now_seconds: float) -> int:
+    def add(self, limit: Limit, key: str, now_seconds: float) -> int:
         """Count one more; the new count."""
         if len(self._counts) > self._PURGE_ABOVE_KEYS:
             self._counts = {key: value for key, value in self._counts.items() if value[1] > now_seconds}
-        count, ends_at = self.count(rate, key, now_seconds)
-        self._counts[rate.name, key] = (count + 1, ends_at)
+        count, ends_at = self.count(limit, key, now_seconds)
+        self._counts[limit.name, key] = (count + 1, ends_at)
         return count + 1
 
 
@@ -91,44 +94,44 @@ class Limiter:
             assert isinstance(storage, Storage)
             self._shared = storage
 
-    async def hit(self, rate: Rate, key: str) -> Standing:
+    async def hit(self, limit: Limit, key: str) -> Standing:
         """Count one for ``key``.
 
         Raises:
             Refusal: ``too_many_attempts`` when that is one too many.
         """
         # A refused attempt counts as well: whoever keeps hammering is not let in again at once.
-        count = await self._add(rate, key)
-        standing = await self.standing(rate, key)
-        if count > rate.amount:
+        count = await self._add(limit, key)
+        standing = await self.standing(limit, key)
+        if count > limit.amount:
             raise too_many(standing)
         return standing
 
-    async def note(self, rate: Rate, key: str) -> None:
+    async def note(self, limit: Limit, key: str) -> None:
         """Count one for ``key`` that has happened already; refuses nothing."""
-        await self._add(rate, key)
+        await self._add(limit, key)
 
-    async def standing(self, rate: Rate, key: str) -> Standing:
+    async def standing(self, limit: Limit, key: str) -> Standing:
         """How often ``key`` may still, and when its window ends."""
-        count, ends_at = await self._count(rate, key)
-        return Standing(rate, max(0, rate.amount - count), max(1, ceil(ends_at - time.time())))
+        count, ends_at = await self._count(limit, key)
+        return Standing(limit, max(0, limit.amount - count), max(1, ceil(ends_at - time.time())))
 
-    async def _count(self, rate: Rate, key: str) -> tuple[int, float]:
+    async def _count(self, limit: Limit, key: str) -> tuple[int, float]:
         if self._shared is not None:
-            name = _shared_name(rate, key)
+            name = _shared_name(limit, key)
             try:
                 return await self._shared.get(name), await self._shared.get_expiry(name)
             except StorageError as error:
                 _warn(error)
-        return self._local.count(rate, key, time.time())
+        return self._local.count(limit, key, time.time())
 
-    async def _add(self, rate: Rate, key: str) -> int:
+    async def _add(self, limit: Limit, key: str) -> int:
         if self._shared is not None:
             try:
-                return await self._shared.incr(_shared_name(rate, key), rate.seconds)
+                return await self._shared.incr(_shared_name(limit, key), limit.seconds)
             except StorageError as error:
                 _warn(error)
-        return self._local.add(rate, key, time.time())
+        return self._local.add(limit, key, time.time())
 
 
 def too_many(standing: Standing) -> Refusal:
@@ -136,12 +139,30 @@ def too_many(standing: Standing) -> Refusal:
     return Refusal("too_many_attempts", retry_after_seconds=standing.reset_after_seconds)
 
 
-def _shared_name(rate: Rate, key: str) -> str:
-    return f"tearline:{rate.name}:{key}"
+def _shared_name(limit: Limit, key: str) -> str:
+    return f"tearline:{limit.name}:{key}"
 
 
 def _warn(error: Exception) -> None:
     log.warning("Valkey does not answer; rate limits are counted by each process", error=str(error))
+
+
+class CallerLimit:
+    """One limit with its limiter: what a desk is given to count failed look-ups with."""
+
+    def __init__(self, limiter: Limiter, limit: Limit) -> None:
+        self._limiter = limiter
+        self._limit = limit
+
+    async def check(self, caller: str) -> None:
+        """Refuse with ``too_many_attempts`` at the limit, without counting."""
+        standing = await self._limiter.standing(self._limit, caller)
+        if standing.remaining == 0:
+            raise too_many(standing)
+
+    async def hit(self, caller: str) -> None:
+        """Count one more, and refuse when it is one too many."""
+        await self._limiter.hit(self._limit, caller)
 
 
 class PasswordGuard:
@@ -157,7 +178,7 @@ class PasswordGuard:
         per_address: how many wrong ones may come from one address.
     """
 
-    def __init__(self, limiter: Limiter, per_member: Rate, per_address: Rate) -> None:
+    def __init__(self, limiter: Limiter, per_member: Limit, per_address: Limit) -> None:
         self._limiter = limiter
         self._per_member = per_member
         self._per_address = per_address
@@ -184,8 +205,8 @@ class PasswordGuard:
 
     async def _take_turn(self, member_id: UUID, address: str) -> None:
         while True:
-            for rate, key in ((self._per_address, address), (self._per_member, str(member_id))):
-                standing = await self._limiter.standing(rate, key)
+            for limit, key in ((self._per_address, address), (self._per_member, str(member_id))):
+                standing = await self._limiter.standing(limit, key)
                 if standing.remaining == 0:
                     raise too_many(standing)
             under_way = self._under_way.get(member_id, 0)

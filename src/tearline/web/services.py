@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import phonenumbers
+
 from tearline.campaigns.desk import ClaimDesk
 from tearline.config import Settings
+from tearline.core.signin import Rate, SignInRates
+from tearline.coupons.desk import RedemptionDesk
 from tearline.db import Database
+from tearline.members.sign_in import SignInRules
+from tearline.members.tokens import MemberTokens
 from tearline.merchants.keys import KeyCache
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
+from tearline.notices.reads import QueueWatch
 from tearline.web import metrics
-from tearline.web.limits import Limiter, PasswordGuard, Rate
-from tearline.web.pending import MemberTokens, RedemptionDesk
+from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard
 
 _GUESSING_SECONDS = 600
 
@@ -33,6 +39,9 @@ class Services:
     session_lifetimes: SessionLifetimes
     claim_desk: ClaimDesk
     redemption_desk: RedemptionDesk
+    member_sign_in: SignInRules
+    notice_queues: QueueWatch
+    """How far behind each channel is, for offering the quickest first."""
     limiter: Limiter
     password_guard: PasswordGuard
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -55,24 +64,34 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         cashier=timedelta(days=settings.cashier_session_days),
     )
     claim_desk = ClaimDesk(database, observe_batch=_observer("claims"))
-    redemption_desk = RedemptionDesk(database, observe_batch=_observer("redemptions"))
     limiter = Limiter(settings.valkey_url)
-    sign_ins = Rate("staff-sign-ins", settings.sign_ins_per_address, _GUESSING_SECONDS)
+    failed_lookups = Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
+    redemption_desk = RedemptionDesk(
+        database,
+        settings.secret_keys,
+        CallerLimit(limiter, failed_lookups),
+        observe_batch=_observer("redemptions"),
+    )
+    sign_ins = Limit("staff-sign-ins", settings.sign_ins_per_address, _GUESSING_SECONDS)
     try:
         yield Services(
             settings=settings,
             database=database,
-            member_tokens=MemberTokens(settings.secret_keys),
+            member_tokens=MemberTokens(
+                settings.secret_keys, lifetime=timedelta(days=settings.member_session_days)
+            ),
             api_keys=KeyCache(database),
             staff_sign_in=StaffSignIn(database, partial(limiter.hit, sign_ins), lifetimes),
             session_lifetimes=lifetimes,
             claim_desk=claim_desk,
             redemption_desk=redemption_desk,
+            member_sign_in=sign_in_rules(settings),
+            notice_queues=QueueWatch(database),
             limiter=limiter,
             password_guard=PasswordGuard(
                 limiter,
-                Rate("wrong-passwords", settings.wrong_passwords_per_member, _GUESSING_SECONDS),
-                Rate("wrong-passwords-address", settings.wrong_passwords_per_address, _GUESSING_SECONDS),
+                Limit("wrong-passwords", settings.wrong_passwords_per_member, _GUESSING_SECONDS),
+                Limit("wrong-passwords-address", settings.wrong_passwords_per_address, _GUESSING_SECONDS),
             ),
         )
     finally:
@@ -80,6 +99,28 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await claim_desk.drain()
         await redemption_desk.drain()
         await database.close()
+
+
+def sign_in_rules(settings: Settings) -> SignInRules:
+    """The members' rules for signing in, as the settings have them."""
+    usual = SignInRates()
+    home_prefix = phonenumbers.country_code_for_region(settings.default_region)
+    providers = {
+        "sms": settings.sms_providers,
+        "whatsapp": settings.whatsapp_providers,
+        "voice": settings.voice_providers,
+    }
+    return SignInRules(
+        default_region=settings.default_region,
+        regions=frozenset(settings.sign_in_countries),
+        channels=tuple(channel for channel, names in providers.items() if names),
+        rates=replace(
+            usual,
+            address=Rate(settings.codes_per_address, _GUESSING_SECONDS),
+            # Members at home may all come in the same minute.
+            countries={home_prefix: Rate(settings.codes_at_home_per_minute, 60)},
+        ),
+    )
 
 
 def _observer(desk: str) -> Callable[[int, float], None]:

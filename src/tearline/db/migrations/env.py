@@ -12,5 +12,10 @@ attributes = context.config.attributes
 engine = create_engine(make_url(attributes["url"]).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool)
 with engine.begin() as connection:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-    context.configure(connection=connection, target_metadata=attributes["metadata"], compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=attributes["metadata"],
+        compare_type=True,
+        on_version_apply=attributes.get("on_version_apply"),
+    )
     context.run_migrations()

@@ -14,10 +14,11 @@ import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
 from tearline.core.refusal import Refusal
+from tearline.members.tokens import MemberIdentity
 from tearline.web.api.bodies import Disconnected, decode, read_body, require_json
 from tearline.web.api.shapes import ClaimBody
+from tearline.web.api.support import member_identity
 from tearline.web.claiming import claim
-from tearline.web.pending import MemberIdentity
 from tearline.web.problems import REQUEST_ID_KEY, problem_answer
 from tearline.web.security import client_address
 from tearline.web.services import Services
@@ -86,12 +87,12 @@ class HotLane:
         return None
 
     async def _answer_claim(self, scope: HTTPScope, headers: Headers, body: bytes) -> Answer:
-        identity = self._member(headers)
+        identity = member_identity(self._services, headers.get(b"authorization", b"").decode("latin-1"))
         key = headers.get(b"idempotency-key", b"").decode("latin-1")
         if not key:
             raise Refusal("idempotency_key_missing")
         asked = decode(_claim_body, body)
-        code = scope["path"][len(_CAMPAIGNS) : -len(_CLAIMS)]
+        code = scope["path"][len(_CAMPAIGNS) : -len(_CLAIMS)].upper()
         address = client_address(scope, self._networks)
         answer = await claim(self._services, identity, code, asked.password, key, address)
         return (
@@ -99,15 +100,3 @@ class HotLane:
             if answer.replayed
             else (201, _JSON, _encoder.encode(answer))
         )
-
-    def _member(self, headers: Headers) -> MemberIdentity:
-        token = bearer_token(headers.get(b"authorization", b"").decode("latin-1"))
-        return self._services.member_tokens.verify(token, self._services.now())
-
-
-def bearer_token(authorization: str) -> str:
-    """The token of an Authorization header; ``not_signed_in`` when there is none."""
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Refusal("not_signed_in")
-    return token.strip()

@@ -27,7 +27,7 @@ from tearline.web.ui.page import Page
 CSV_MEDIA_TYPE = "text/csv; charset=utf-8"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _CHUNK_BYTES = 64 * 1024
 _ROWS_PER_SHEET = 1_000_000
 _LONGEST_CELL_CHARACTERS = 32_767

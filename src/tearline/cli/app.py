@@ -1,0 +1,241 @@
+"""The commands of ``tearline``, each with what ``--help`` says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tearline import __version__
+from tearline.cli.screen import CommandError, errors
+
+RUNNING, KEEPING = "Running it", "Looking after it"
+
+app = typer.Typer(
+    name="tearline",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Coupons, vouchers and offers of many merchants, on your own server.\n\n"
+    "Begin with [bold]tearline demo[/]: it needs nothing, and shows everything at http://127.0.0.1:8000.",
+    epilog="Settings are environment variables named TEARLINE_…; docs/settings.md lists them all.",
+)
+staff_app = typer.Typer(
+    no_args_is_help=True, help="Accounts of those who work for the operator or a merchant."
+)
+key_app = typer.Typer(no_args_is_help=True, help="Keys for tills, shops and other programs that use the API.")
+app.add_typer(staff_app, name="staff", rich_help_panel=KEEPING)
+app.add_typer(key_app, name="key", rich_help_panel=KEEPING)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"tearline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Hold the options that come before a command."""
+
+
+@app.command(
+    rich_help_panel=RUNNING,
+    epilog="Example: [bold]tearline demo --port 8100[/]",
+)
+def demo(
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve at.", min=1, max=65535, show_default="8000")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Delete the demo's data first, and start over.")
+    ] = False,
+) -> None:
+    """Show everything: database, sample data, web server and worker in one go.
+
+    Starts an embedded PostgreSQL in ./.tearline, fills it at the first start
+    with merchants, offers, members and campaigns of an imaginary Hong Kong, and
+    prints where to go and how to sign in.
+
+    Ctrl-C stops everything. The data stay for the next start.
+    """
+    from tearline.cli.demonstration import run_demo
+
+    run_demo(port=port, is_reset=reset)
+
+
+@app.command(
+    rich_help_panel=RUNNING,
+    epilog="Example: [bold]tearline serve --host 0.0.0.0 --processes 2[/]",
+)
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Without it: TEARLINE_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on. Without it: TEARLINE_PORT, else 8000.", min=1, max=65535),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Web processes, about one for each core. Without it: TEARLINE_PROCESSES, else 1.",
+            min=1,
+            max=64,
+        ),
+    ] = None,
+) -> None:
+    """Serve the pages and the API; run a [bold]worker[/] beside it.
+
+    A web process that dies is started again. SIGTERM and Ctrl-C let requests
+    under way finish.
+    """
+    from tearline.cli.serving import run_server
+
+    run_server(host=host, port=port, processes=processes)
+
+
+@app.command(rich_help_panel=RUNNING, epilog="Example: [bold]tearline worker[/]")
+def worker() -> None:
+    """Send messages and do scheduled work; run at least one beside [bold]serve[/]."""
+    from tearline.cli.serving import run_worker
+
+    run_worker()
+
+
+@app.command(
+    rich_help_panel=KEEPING, epilog="Example: [bold]TEARLINE_DATABASE_URL=postgresql://… tearline migrate[/]"
+)
+def migrate() -> None:
+    """Bring the database to this version's schema; safe to repeat.
+
+    Run it once after each upgrade, before [bold]serve[/]. All steps are
+    committed together, or none.
+    """
+    from tearline.cli.upkeep import run_migrations
+
+    run_migrations()
+
+
+@app.command(
+    rich_help_panel=KEEPING,
+    epilog="Example: [bold]tearline audit || mail -s 'Tearline: books do not balance' you@example.org[/]",
+)
+def audit() -> None:
+    """Check that nothing was given out twice and nothing lost; exit status 1 on a breach.
+
+    Works on a live database, without stopping anybody.
+    """
+    from tearline.cli.upkeep import run_checks
+
+    if not asyncio.run(run_checks()):
+        raise typer.Exit(1)
+
+
+@staff_app.command(
+    "create",
+    epilog="Examples:\n\n"
+    "[bold]tearline staff create --email you@example.org --name 'Mei Chan' --role owner[/]\n\n"
+    "[bold]tearline staff create --email till@example.org --name 'Till 3' --role cashier "
+    "--merchant kams-roast --generate-password[/]",
+)
+def create_staff(  # noqa: PLR0917 - each is an option of the command
+    email: Annotated[str, typer.Option(help="Address that the person signs in with.")],
+    name: Annotated[str, typer.Option(help="The person's name, as others see it.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            help="Of the operator: owner, editor, finance, auditor. Of a merchant: manager, cashier."
+        ),
+    ],
+    merchant: Annotated[
+        str | None, typer.Option(help="Code of the merchant; left out for the operator's.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="Code of the one store a cashier works at.")] = None,
+    language: Annotated[str, typer.Option(help="Language of the pages: en, zh-Hant, zh-Hans or th.")] = "en",
+    generate_password: Annotated[
+        bool, typer.Option("--generate-password", help="Make a password and print it.")
+    ] = False,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="File whose first line is the password; - for standard input."),
+    ] = None,
+) -> None:
+    """Make an account, such as the first owner's.
+
+    The password is asked for, unless it is generated or read from a file; it
+    never stands on the command line, where others could see it.
+    """
+    from tearline.cli.upkeep import generated_password, make_staff
+
+    if generate_password:
+        password = generated_password()
+    elif password_file is not None:
+        password = _first_line(password_file)
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    asyncio.run(
+        make_staff(
+            email=email,
+            name=name,
+            role=role,
+            merchant=merchant,
+            store=store,
+            language=language,
+            password=password,
+        )
+    )
+    errors.print(f"{email} can sign in at {'/merchant' if merchant else '/console'} now.", highlight=False)
+    if generate_password:
+        typer.echo(password)
+
+
+@key_app.command(
+    "create",
+    epilog="Examples:\n\n"
+    "[bold]tearline key create --name 'Web shop' --scope offers.read --scope campaigns.read[/]\n\n"
+    "[bold]tearline key create --name 'Till 3' --merchant kams-roast --scope redeem --scope reverse[/]",
+)
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for, as lists show it.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(help="What the key may do; repeat it for several. A wrong one lists all."),
+    ],
+    merchant: Annotated[
+        str | None, typer.Option(help="Code of the merchant whose key it is; left out for the operator's.")
+    ] = None,
+) -> None:
+    """Make a key and print it; this is the only time that it can be read."""
+    from tearline.cli.upkeep import make_key
+    from tearline.core.roles import KEY_SCOPES
+
+    possible = KEY_SCOPES["merchant" if merchant else "operator"]
+    if unknown := [one for one in scope if one not in possible]:
+        raise CommandError(
+            f"{unknown[0]!r} is no scope of {'a merchant' if merchant else 'the operator'}'s key; there are: "
+            f"{', '.join(sorted(possible))}."
+        )
+    key = asyncio.run(make_key(name=name, scopes=scope, merchant=merchant))
+    errors.print("Keep it now; it cannot be shown again:", highlight=False)
+    typer.echo(key)
+
+
+def _first_line(path: Path) -> str:
+    if str(path) == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"The password cannot be read from {path}: {error}.") from error

@@ -1,0 +1,283 @@
+"""Questions about issued coupons: a member's wallet, a merchant's redemptions, a coupon by its code.
+
+The state that is shown is the one that counts now: a coupon past its time is expired and a hold past its
+time is none, whether or not the sweeper has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core import codes
+from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
+from tearline.coupons.model import Coupon, CouponCode, Redemption, Reversal
+from tearline.coupons.rotation import coupon_secret
+from tearline.merchants.model import ApiKey, Merchant, Staff, Store
+from tearline.offers.model import Offer
+from tearline.offers.reads import TICKET_COLUMNS, Ticket
+
+FOLDERS = ("usable", "upcoming", "held", "used", "expired", "void")
+"""The parts of a wallet; every coupon is in exactly one."""
+
+
+def effective_state(now: datetime) -> ColumnElement[str]:
+    """``core.redemption.effective_state`` as SQL."""
+    is_over = and_(Coupon.state == "held", Coupon.held_until <= now)
+    is_open = or_(Coupon.state == "open", is_over)
+    return case(
+        (and_(is_open, Coupon.valid_until <= now), "expired"),
+        (is_over, "open"),
+        else_=Coupon.state,
+    )
+
+
+def _folder(now: datetime) -> ColumnElement[str]:
+    state = effective_state(now)
+    return case(
+        (state == "redeemed", "used"),
+        (and_(state == "open", Coupon.valid_from > now), "upcoming"),
+        (and_(state == "sold", Coupon.valid_until <= now), "expired"),
+        (state.in_(["open", "sold"]), "usable"),
+        else_=state,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WalletCoupon:
+    """One coupon of a member, with what it gives.
+
+    Attributes:
+        folder: one of ``FOLDERS``.
+        state: as it counts now.
+        changed_at: when it was redeemed, voided, held: whatever the state came from.
+    """
+
+    id: UUID
+    code: str
+    folder: str
+    state: str
+    valid_from: datetime
+    valid_until: datetime
+    issued_at: datetime
+    changed_at: datetime
+    held_until: datetime | None
+    campaign_id: UUID | None
+    claim_id: UUID | None
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some coupons of a wallet, and where the next page begins; None when these are the last."""
+
+    coupons: list[WalletCoupon]
+    next_after: tuple[datetime, UUID] | None
+
+
+async def wallet(
+    connection: AsyncConnection,
+    member_id: UUID,
+    folder: str,
+    now: datetime,
+    *,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = 20,
+) -> Page:
+    """One folder of a member's wallet, a page of it.
+
+    What can still be used comes in the order in which it ends, the next to end first; what is over comes
+    newest first.
+
+    Args:
+        after: ``next_after`` of the page before.
+    """
+    if folder not in FOLDERS:
+        raise Refusal("not_found")
+    is_ahead = folder in ("usable", "upcoming", "held")
+    moment = Coupon.valid_until if is_ahead or folder == "expired" else Coupon.changed_at
+    place = tuple_(moment, Coupon.id)
+    query = _coupons(now).where(Coupon.member_id == member_id, _folder(now) == folder)
+    if after is not None:
+        beyond = tuple_(literal(after[0]), literal(after[1]))
+        query = query.where(place > beyond if is_ahead else place < beyond)
+    order = (moment.asc(), Coupon.id.asc()) if is_ahead else (moment.desc(), Coupon.id.desc())
+    query = query.add_columns(moment.label("moment")).order_by(*order).limit(limit + 1)
+    rows = (await connection.execute(query)).all()
+    next_after = (rows[limit - 1].moment, rows[limit - 1].coupon_id) if len(rows) > limit else None
+    return Page([_wallet_coupon(row) for row in rows[:limit]], next_after)
+
+
+async def wallet_counts(connection: AsyncConnection, member_id: UUID, now: datetime) -> dict[str, int]:
+    """How many coupons each folder of a member's wallet holds; every folder is named."""
+    folder = _folder(now).label("folder")
+    query = select(folder, func.count()).where(Coupon.member_id == member_id).group_by(folder)
+    counts = dict((await connection.execute(query)).tuples().all())
+    return {name: counts.get(name, 0) for name in FOLDERS}
+
+
+async def member_coupon(
+    connection: AsyncConnection, member_id: UUID, coupon_id: UUID, secret_key: bytes, now: datetime
+) -> tuple[WalletCoupon, bytes]:
+    """One coupon of this member, and the secret that its phone makes the rotating QR code with.
+
+    Raises:
+        Refusal: ``not_found``, also for a coupon of somebody else.
+    """
+    query = _coupons(now).where(Coupon.member_id == member_id, Coupon.id == coupon_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise Refusal("not_found")
+    return _wallet_coupon(row), coupon_secret(secret_key, coupon_id)
+
+
+def redemptions_list(actor: Actor) -> Select[Any]:
+    """Redemptions with their reversals, not yet ordered; a merchant's actor sees the merchant's own only,
+    a cashier those of their store.
+
+    To narrow further: ``Redemption.redeemed_at`` for a day, ``Redemption.store_id``, ``Redemption.staff_id``,
+    ``Reversal.id`` (NULL when it stands). Order by ``Redemption.redeemed_at.desc(), Redemption.id.desc()``.
+    """
+    if actor.merchant_id is None:
+        actor.require("redemptions.read")
+    query = (
+        select(
+            Redemption.id.label("redemption_id"),
+            Redemption.redeemed_at,
+            Redemption.coupon_id,
+            Coupon.code,
+            Redemption.offer_id,
+            Offer.names.label("offer_names"),
+            Offer.benefit,
+            Offer.currency,
+            Redemption.campaign_id,
+            Redemption.merchant_id,
+            Redemption.store_id,
+            Store.names.label("store_names"),
+            Redemption.staff_id,
+            Staff.name.label("staff_name"),
+            Redemption.api_key_id,
+            ApiKey.name.label("api_key_name"),
+            Redemption.way,
+            Redemption.verified,
+            Redemption.request_number,
+            Reversal.id.label("reversal_id"),
+            Reversal.reversed_at,
+            Reversal.reason.label("reversal_reason"),
+        )
+        .select_from(Redemption)
+        .join(Coupon, and_(Coupon.member_id == Redemption.member_id, Coupon.id == Redemption.coupon_id))
+        .join(Offer, Offer.id == Redemption.offer_id)
+        .join(Store, Store.id == Redemption.store_id)
+        .outerjoin(Staff, Staff.id == Redemption.staff_id)
+        .outerjoin(ApiKey, ApiKey.id == Redemption.api_key_id)
+        .outerjoin(
+            Reversal,
+            and_(Reversal.member_id == Redemption.member_id, Reversal.redemption_id == Redemption.id),
+        )
+    )
+    if actor.merchant_id is None:
+        return query
+    query = query.where(Redemption.merchant_id == actor.merchant_id)
+    if "redemptions.read" in actor.permissions:
+        return query
+    # A cashier sees what was done at their store, or by themselves: enough to undo a slip.
+    actor.require("counter")
+    if actor.store_id is not None:
+        return query.where(Redemption.store_id == actor.store_id)
+    return query.where(Redemption.staff_id == actor.id)
+
+
+async def redemption(connection: AsyncConnection, actor: Actor, redemption_id: UUID) -> Row[Any]:
+    """One redemption as in ``redemptions_list``; refused as ``not_found`` when the actor may not see it."""
+    query = redemptions_list(actor).where(Redemption.id == redemption_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise Refusal("not_found")
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCoupon:
+    """A coupon as the console finds it by its code, with all that was done with it, newest first."""
+
+    member_id: UUID
+    coupon: WalletCoupon
+    redemptions: Sequence[Row[Any]]
+
+
+async def find_by_code(connection: AsyncConnection, actor: Actor, typed: str, now: datetime) -> FoundCoupon:
+    """The coupon of a code, typed in any manner, for the operator's staff.
+
+    Raises:
+        Refusal: ``code_misread`` for a typing mistake, ``not_found``.
+    """
+    actor.require("redemptions.read")
+    code = codes.normalise(typed)
+    if not codes.is_well_formed(code):
+        raise Refusal("code_misread")
+    owner = (
+        await connection.execute(select(CouponCode.__table__).where(CouponCode.code == code))
+    ).one_or_none()
+    if owner is None:
+        raise Refusal("not_found")
+    query = _coupons(now).where(Coupon.member_id == owner.member_id, Coupon.id == owner.coupon_id)
+    row = (await connection.execute(query)).one()
+    actor.require_merchant(row.merchant_id)
+    done = (
+        redemptions_list(actor)
+        .where(Redemption.member_id == owner.member_id, Redemption.coupon_id == owner.coupon_id)
+        .order_by(Redemption.redeemed_at.desc())
+    )
+    return FoundCoupon(owner.member_id, _wallet_coupon(row), (await connection.execute(done)).all())
+
+
+def _coupons(now: datetime) -> Select[Any]:
+    query: Select[Any] = (
+        select(
+            Coupon.id.label("coupon_id"),
+            Coupon.code.label("coupon_code"),
+            _folder(now).label("folder"),
+            effective_state(now).label("coupon_state"),
+            Coupon.valid_from,
+            Coupon.valid_until,
+            Coupon.issued_at,
+            Coupon.changed_at,
+            Coupon.held_until,
+            Coupon.campaign_id,
+            Coupon.claim_id,
+            *TICKET_COLUMNS,
+        )
+        .select_from(Coupon)
+        .join(Offer, Offer.id == Coupon.offer_id)
+        .outerjoin(Merchant, Merchant.id == Offer.merchant_id)
+    )
+    return query
+
+
+_TICKET_FIELDS = tuple(Ticket.__dataclass_fields__)
+
+
+def _wallet_coupon(row: Row[Any]) -> WalletCoupon:
+    values = row._mapping
+    return WalletCoupon(
+        id=row.coupon_id,
+        code=row.coupon_code,
+        folder=row.folder,
+        state=row.coupon_state,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        issued_at=row.issued_at,
+        changed_at=row.changed_at,
+        held_until=row.held_until if row.coupon_state == "held" else None,
+        campaign_id=row.campaign_id,
+        claim_id=row.claim_id,
+        ticket=Ticket(**{name: values[name] for name in _TICKET_FIELDS}),
+    )

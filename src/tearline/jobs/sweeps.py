@@ -1,0 +1,88 @@
+"""What the worker does by the clock: expiring coupons, releasing holds, forgetting what is no longer needed.
+
+Nothing depends on a sweep being on time: rules look at the times themselves, so a coupon past its end can't
+be used whether or not it has been swept. Sweeps keep the stored states tidy and the tables small. Each
+round is a short transaction that skips rows somebody else has locked, so any number of workers may run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.coupons.actions import expire_due, release_holds
+from tearline.db import Database, is_connection_lost, is_retryable, transaction
+from tearline.members.sign_in import forget_codes
+from tearline.merchants.idempotency import forget_answers
+from tearline.merchants.sessions import forget_ended_sessions
+from tearline.notices.queue import forget_notices
+
+log = structlog.get_logger(__name__)
+
+ROWS_PER_ROUND = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One kind of sweeping.
+
+    Attributes:
+        every_seconds: between sweeps.
+        step: one round: does at most ``ROWS_PER_ROUND`` rows and answers how many.
+    """
+
+    name: str
+    every_seconds: float
+    step: Callable[[AsyncConnection, datetime], Awaitable[int]]
+
+
+SWEEPS = (
+    Sweep("holds_released", 5, lambda tx, now: release_holds(tx, now, ROWS_PER_ROUND)),
+    Sweep("coupons_expired", 60, lambda tx, now: expire_due(tx, now, ROWS_PER_ROUND)),
+    Sweep(
+        "sign_in_codes_forgotten",
+        600,
+        lambda tx, now: forget_codes(tx, created_before=now - timedelta(days=2), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "notices_forgotten",
+        600,
+        lambda tx, now: forget_notices(tx, created_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
+    ),
+    Sweep("sessions_forgotten", 3600, lambda tx, now: forget_ended_sessions(tx, now)),
+    Sweep("answers_forgotten", 3600, lambda tx, now: forget_answers(tx, now - timedelta(days=30))),
+)
+
+
+async def sweep_once(database: Database, sweep: Sweep, now: datetime) -> int:
+    """Rounds until one finds less than it may take; answers how many rows were changed."""
+    total = 0
+    while True:
+        async with transaction(database) as tx:
+            changed = await sweep.step(tx, now)
+        total += changed
+        if changed < ROWS_PER_ROUND:
+            return total
+
+
+async def sweep_forever(database: Database, sweep: Sweep, stopping: asyncio.Event) -> None:
+    """Sweep by the clock until ``stopping`` is set; an absent database is waited for."""
+    while not stopping.is_set():
+        try:
+            changed = await sweep_once(database, sweep, datetime.now(UTC))
+            if changed:
+                log.info(sweep.name, rows=changed)
+        except Exception as error:
+            if not (is_connection_lost(error) or is_retryable(error)):
+                raise
+            log.warning("sweep_postponed", sweep=sweep.name, error=type(error).__name__)
+        try:
+            async with asyncio.timeout(sweep.every_seconds):
+                await stopping.wait()
+        except TimeoutError:
+            continue
