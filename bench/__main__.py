@@ -21,7 +21,9 @@ def main() -> None:
     """Run what was asked for, print a table for each, and write ``results/NAME.json``."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="run one benchmark")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; figures mean little")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, to see that it runs; figures mean little"
+    )
     arguments = parser.parse_args()
     console = Console()
     RESULTS.mkdir(exist_ok=True)

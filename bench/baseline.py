@@ -112,7 +112,10 @@ def pgbench(database_url: str, statement: str, *, clients: int, seconds: int) ->
 
 def best_of_clients(database_url: str, statement: str, *, seconds: int) -> dict[int, float]:
     """The rate by number of clients."""
-    return {clients: round(pgbench(database_url, statement, clients=clients, seconds=seconds)) for clients in CLIENTS}
+    return {
+        clients: round(pgbench(database_url, statement, clients=clients, seconds=seconds))
+        for clients in CLIENTS
+    }
 
 
 def prepare_claims(database_url: str) -> None:

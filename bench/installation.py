@@ -82,7 +82,9 @@ class Web:
     def memory_mb(self) -> list[float]:
         """Unique set size of each process, in MB; the supervising one last."""
         parent = psutil.Process(self.process.pid)
-        return [round(one.memory_full_info().uss / 1e6, 1) for one in [*parent.children(recursive=True), parent]]
+        return [
+            round(one.memory_full_info().uss / 1e6, 1) for one in [*parent.children(recursive=True), parent]
+        ]
 
 
 @contextmanager

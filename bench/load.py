@@ -12,13 +12,15 @@ from pathlib import Path
 
 # Each thread walks its own share of the lines "TOKEN<tab>KEY<tab>BODY", once or round and round.
 SCRIPT = """
-local threads = 0
+local ffi = require("ffi")
+ffi.cdef[[ typedef struct { long seconds; long microseconds; } clock_t_; int gettimeofday(clock_t_ *, void *); ]]
+local threads = {}
 function setup(thread)
-  thread:set("number", threads)
-  threads = threads + 1
+  thread:set("number", #threads)
+  threads[#threads + 1] = thread
 end
 function init(arguments)
-  lines, position = {}, 0
+  lines, position, answered, finished_at = {}, 0, 0, 0
   local share, count = tonumber(arguments[2]), 0
   once = arguments[3] == "once"
   prefix = arguments[4]
@@ -39,22 +41,36 @@ function request()
   return wrk.format("POST", path, headers, (line[3]:gsub("@", prefix .. number .. "-" .. position)))
 end
 function response()
-  if once and position >= #lines then wrk.thread:stop() end
+  answered = answered + 1
+  if once and answered >= #lines then
+    local now = ffi.new("clock_t_")
+    ffi.C.gettimeofday(now, nil)
+    finished_at = tonumber(now.seconds) + tonumber(now.microseconds) / 1e6
+    wrk.thread:stop()
+  end
 end
 function done(summary, latency)
   local refused = summary.errors.status
+  local finished = 0
+  for _, thread in ipairs(threads) do finished = math.max(finished, thread:get("finished_at")) end
   local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
   io.write(string.format(
-    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f}\\n',
+    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "finished_at": %f}\\n',
     summary.requests, refused, broken, summary.duration / 1e6,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, finished))
 end
 """
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a load saw. ``refused`` counts answers that are not 2xx, ``broken`` requests with none."""
+    """What a load saw.
+
+    Attributes:
+        refused: answers that are not 2xx.
+        broken: requests without an answer.
+        finished_at: Unix time at which the last line was answered, for a load that is sent once.
+    """
 
     requests: int
     refused: int
@@ -62,6 +78,7 @@ class Load:
     seconds: float
     p50_ms: float
     p99_ms: float
+    finished_at: float
 
     @property
     def granted_per_second(self) -> float:
@@ -84,7 +101,7 @@ def post(
     Args:
         prefix: makes the keys of this load differ from those of an earlier one; ``@`` in a body becomes a
             number that is used once.
-        once: stop when every line has been sent, instead of going round for ``seconds``.
+        once: send each line about once, then idle until ``seconds`` are over, instead of going round.
     """
     if shutil.which("wrk") is None:
         raise SystemExit("The benchmarks need wrk: apt-get install wrk")
@@ -93,8 +110,28 @@ def post(
         script.write_text(SCRIPT)
         data.write_text("".join("\t".join(line) + "\n" for line in lines))
         threads = 2
-        command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{round(seconds)}s", "--timeout", "30s"]
-        command += ["-s", str(script), url, "--", str(data), str(threads), "once" if once else "round", prefix, path]
+        command = [
+            "wrk",
+            "-t",
+            str(threads),
+            "-c",
+            str(connections),
+            "-d",
+            f"{round(seconds)}s",
+            "--timeout",
+            "30s",
+        ]
+        command += [
+            "-s",
+            str(script),
+            url,
+            "--",
+            str(data),
+            str(threads),
+            "once" if once else "round",
+            prefix,
+            path,
+        ]
         finished = subprocess.run(command, capture_output=True, text=True, check=True)
     result = finished.stdout.partition("\nRESULT ")[2]
     return Load(**json.loads(result))

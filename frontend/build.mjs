@@ -3,7 +3,7 @@
 // Everything goes to src/tearline/web/static under a name that carries a hash of its content, so that browsers
 // may keep it for ever; manifest.json says which name stands for which.
 import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -93,6 +93,8 @@ async function webManifest() {
 
 await mkdir(target, { recursive: true });
 await pictures();
+// Illustrations keep their names: offers and campaigns refer to them by path.
+await cp(join(here, "art"), join(target, "art"), { recursive: true });
 await wasm();
 await webManifest();
 for (const name of scripts) await bundle(`${name}.js`, `js/${name}.js`, { format: "esm" });
@@ -107,7 +109,7 @@ if (firstView > firstViewLimitBytes) {
 const draft = join(target, "manifest.json.new");
 await writeFile(draft, JSON.stringify(manifest, null, 2) + "\n");
 await rename(draft, join(target, "manifest.json"));
-const kept = new Set([...Object.values(manifest), "manifest.json"]);
+const kept = new Set([...Object.values(manifest), "manifest.json", "art"]);
 for (const name of await readdir(target)) {
   if (!kept.has(name)) await rm(join(target, name), { recursive: true });
 }

@@ -52,7 +52,11 @@ def offer_row(offer_id: UUID, merchant_id: UUID, **changes: Any) -> dict[str, An
         "minimum_spend": 30000,
         "funding_platform_basis_points": 0,
         "validity": {
-            "period": {"kind": "fixed", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2036-01-01T00:00:00Z"}
+            "period": {
+                "kind": "fixed",
+                "starts_at": "2026-01-01T00:00:00Z",
+                "ends_at": "2036-01-01T00:00:00Z",
+            }
         },
         "time_zone": "Asia/Hong_Kong",
         "redeem_by": ["cashier", "till"],
@@ -97,7 +101,11 @@ async def make_world(
     async with transaction(database) as tx:
         await tx.execute(
             insert(Merchant).values(
-                id=world.merchant_id, code="harbour", names={"en": "Harbour Books"}, kind="retail", created_at=NOW
+                id=world.merchant_id,
+                code="harbour",
+                names={"en": "Harbour Books"},
+                kind="retail",
+                created_at=NOW,
             )
         )
         await tx.execute(
@@ -111,7 +119,9 @@ async def make_world(
         )
         for _ in bundle:
             world.offers.append(new_id())
-            await tx.execute(insert(Offer).values(offer_row(world.offers[-1], world.merchant_id, **(offer or {}))))
+            await tx.execute(
+                insert(Offer).values(offer_row(world.offers[-1], world.merchant_id, **(offer or {})))
+            )
         values = {
             "id": world.campaign_id,
             "code": world.campaign_code,

@@ -21,7 +21,9 @@ from tests.worlds import World, make_world
 pytestmark = pytest.mark.anyio
 
 
-async def claim(desk: ClaimDesk, world: World, member: int = 0, key: str | None = None, **changes) -> ClaimAnswer:
+async def claim(
+    desk: ClaimDesk, world: World, member: int = 0, key: str | None = None, **changes
+) -> ClaimAnswer:
     values = {
         "campaign_code": world.campaign_code,
         "member_id": world.members[member],
@@ -48,7 +50,11 @@ async def test_a_claim_issues_its_whole_bundle(database: Database) -> None:
     world = await make_world(database, bundle=(2, 1))
     answer = await claim(ClaimDesk(database), world)
     assert not answer.replayed
-    assert [coupon.offer_id for coupon in answer.coupons] == [world.offers[0], world.offers[0], world.offers[1]]
+    assert [coupon.offer_id for coupon in answer.coupons] == [
+        world.offers[0],
+        world.offers[0],
+        world.offers[1],
+    ]
     async with database.connection() as connection:
         coupons = (await connection.execute(select(Coupon).order_by(Coupon.id))).all()
         assert [(c.id, c.code, c.offer_id, c.claim_id) for c in coupons] == [
@@ -70,7 +76,11 @@ async def test_the_same_key_gets_the_first_answer(database: Database) -> None:
     first = await claim(desk, world, key="k")
     again = await claim(desk, world, key="k")
     assert again.replayed
-    assert (again.claim_id, again.coupons, again.claimed_at) == (first.claim_id, first.coupons, first.claimed_at)
+    assert (again.claim_id, again.coupons, again.claimed_at) == (
+        first.claim_id,
+        first.coupons,
+        first.claimed_at,
+    )
     # From another process, and after the campaign was paused: what was given stays given.
     async with transaction(database) as tx:
         await tx.execute(update(Campaign).values(state="paused", version=2))
@@ -134,6 +144,16 @@ async def test_a_changed_campaign_is_seen_by_the_next_claim(database: Database) 
     await claim(desk, world, 1)
 
 
+async def test_a_changed_offer_is_seen_by_the_next_claim(database: Database) -> None:
+    world = await make_world(database, bundle=(1,))
+    desk = ClaimDesk(database)
+    assert (await claim(desk, world)).coupons[0].valid_until.year == 2036
+    until_2030 = {"kind": "fixed", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2030-01-01T00:00:00Z"}
+    async with transaction(database) as tx:
+        await tx.execute(update(Offer).values(validity={"period": until_2030}, version=Offer.version + 1))
+    assert (await claim(desk, world, 1)).coupons[0].valid_until.year == 2030
+
+
 async def test_limits_per_member_prize_day_and_offer(database: Database) -> None:
     clock = [datetime(2026, 11, 22, 15, 59, tzinfo=UTC)]  # 23:59 in Hong Kong
     world = await make_world(
@@ -179,7 +199,5 @@ async def test_a_long_queue_turns_people_away_instead_of_growing(database: Datab
     desk = ClaimDesk(database)
     await claim(desk, world)
     desk._queues[world.campaign_code]._maximum_waiting = 3
-    outcomes = await asyncio.gather(
-        *(claim(desk, world, 1) for _ in range(6)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(claim(desk, world, 1) for _ in range(6)), return_exceptions=True)
     assert [o.reason for o in outcomes if isinstance(o, Refusal)] == ["unavailable"] * 3

@@ -51,8 +51,8 @@ class Counts:
 
 async def ask(database: Database, **changes: Any) -> CodeRequested:
     arguments: dict[str, Any] = {
-        "phone": PHONE, "channel": "sms", "language": "en", "address": "192.0.2.1", "now": NOW, "secret": SECRET,
-        "rules": RULES, "count": Counts(), **changes,
+        "phone": PHONE, "channel": "sms", "language": "en", "address": "192.0.2.1", "now": NOW,
+        "secret": SECRET, "rules": RULES, "count": Counts(), **changes,
     }  # fmt: skip
     count = arguments.pop("count")
     async with transaction(database) as tx:

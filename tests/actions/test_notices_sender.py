@@ -456,7 +456,8 @@ async def test_the_queues_state_costs_nothing_of_what_was_ever_sent(database: Da
     history = [
         {
             "id": new_id(), "channel": "sms", "recipient": "+85251234567", "language": "en",
-            "template": "sign_in_code", "values": {}, "state": "sent", "next_attempt_at": now, "created_at": now, "expires_at": now,
+            "template": "sign_in_code", "values": {}, "state": "sent", "next_attempt_at": now,
+            "created_at": now, "expires_at": now,
         }
         for _ in range(5000)
     ]  # fmt: skip

@@ -41,7 +41,9 @@ class Ledger:
 
     def issued(self, offer: UUID, member: UUID | None = None) -> int:
         return sum(
-            dict(prize.bundle).get(offer, 0) for who, prize, _ in self.grants if member is None or who == member
+            dict(prize.bundle).get(offer, 0)
+            for who, prize, _ in self.grants
+            if member is None or who == member
         )
 
     def claim(self, member: UUID, password: str, day: int) -> bool:
@@ -101,7 +103,9 @@ def test_decides_as_the_naive_reference_does(ledger: Ledger, claims: list[tuple[
     )
     stock = Stock(
         prizes=dict(ledger.inventories),
-        offers={offer: OfferStock(ledger.issue_limits[offer], ledger.offer_limits[offer]) for offer in OFFERS},
+        offers={
+            offer: OfferStock(ledger.issue_limits[offer], ledger.offer_limits[offer]) for offer in OFFERS
+        },
     )
     members = {member: MemberCounts(epoch=1) for member in MEMBERS}
     today = 0
@@ -175,7 +179,9 @@ marks = st.frozensets(st.sampled_from(["plan:a", "tier:a/gold", "group:g", "tag:
 
 
 @given(marks, marks, marks, marks)
-def test_audience_rules_combine(any_of: frozenset, all_of: frozenset, none_of: frozenset, has: frozenset) -> None:
+def test_audience_rules_combine(
+    any_of: frozenset, all_of: frozenset, none_of: frozenset, has: frozenset
+) -> None:
     expected = (not any_of or bool(any_of & has)) and all_of.issubset(has) and not (none_of & has)
     assert Audience(any_of, all_of, none_of).includes(has) == expected
 

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy import func, select, text, update
+from tests.worlds import World, make_world
 
 from tearline.campaigns import desk_sql
 from tearline.campaigns.desk import ClaimAnswer, ClaimDesk
@@ -22,7 +23,6 @@ from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
 from tearline.insight.audit import run_audit
 from tearline.offers.model import Offer
-from tests.worlds import World, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,12 @@ async def desks(url: str) -> AsyncIterator[list[ClaimDesk]]:
 
 
 async def storm(
-    url: str, world: World, member_of: Callable[[int], int], *, key_of: Callable[[int], str] | None = None, **changes
+    url: str,
+    world: World,
+    member_of: Callable[[int], int],
+    *,
+    key_of: Callable[[int], str] | None = None,
+    **changes,
 ) -> list[ClaimAnswer | BaseException]:
     """``STORM`` claims at once, spread over the desks."""
     async with desks(url) as made:
@@ -115,7 +120,9 @@ async def limit_in_total(database: Database, url: str) -> bool:
 
 async def limit_per_day(database: Database, url: str) -> bool:
     """Two claims a member a day."""
-    world = await make_world(database, inventories=(1000,), bundle=(1,), campaign={"limit_per_member_per_day": 2})
+    world = await make_world(
+        database, inventories=(1000,), bundle=(1,), campaign={"limit_per_member_per_day": 2}
+    )
     outcomes = await storm(url, world, lambda number: number // DESKS % 2)
     return len(granted(outcomes)) == 4 and reasons(outcomes) == {"daily_limit_reached": STORM - 4}
 
@@ -129,7 +136,9 @@ async def limit_per_prize(database: Database, url: str) -> bool:
 
 async def limit_of_an_offer(database: Database, url: str) -> bool:
     """Five coupons of the offer in all, whatever the prize's inventory says."""
-    world = await make_world(database, members=STORM, inventories=(1000,), bundle=(1,), offer={"issue_limit": 5})
+    world = await make_world(
+        database, members=STORM, inventories=(1000,), bundle=(1,), offer={"issue_limit": 5}
+    )
     outcomes = await storm(url, world, lambda number: number)
     return len(granted(outcomes)) == 5 == await count(database, Coupon)
 
@@ -192,22 +201,32 @@ async def test_two_campaigns_that_share_offers_do_not_deadlock(database: Databas
     """Offers are locked in the order of their ids by every desk, whatever the order in the bundle."""
     world = await make_world(database, members=STORM, inventories=(1000,), bundle=(1, 1, 1))
     async with transaction(database) as tx:
-        await tx.execute(text("""
+        await tx.execute(
+            text("""
             INSERT INTO campaign (id, code, kind, names, state, time_zone, starts_at, ends_at, created_at, updated_at)
             SELECT gen_random_uuid(), 'OTHER', kind, names, state, time_zone, starts_at, ends_at, created_at, updated_at
-            FROM campaign"""))
-        await tx.execute(text("""
+            FROM campaign""")
+        )
+        await tx.execute(
+            text("""
             INSERT INTO prize (id, campaign_id, position, names, password, password_key, inventory)
             SELECT gen_random_uuid(), (SELECT id FROM campaign WHERE code = 'OTHER'), position, names, password,
-                   password_key, inventory FROM prize"""))
-        await tx.execute(text("""
+                   password_key, inventory FROM prize""")
+        )
+        await tx.execute(
+            text("""
             INSERT INTO prize_offer SELECT (SELECT prize.id FROM prize JOIN campaign ON campaign.id = campaign_id
-                                            WHERE campaign.code = 'OTHER'), offer_id, quantity FROM prize_offer"""))
+                                            WHERE campaign.code = 'OTHER'), offer_id, quantity FROM prize_offer""")
+        )
     async with desks(database_url) as made:
         outcomes = await asyncio.gather(
             *(
                 made[number % DESKS].claim(
-                    ("WINTER-1", "OTHER")[number // DESKS % 2], world.members[number], 1, "password0", f"k{number}"
+                    ("WINTER-1", "OTHER")[number // DESKS % 2],
+                    world.members[number],
+                    1,
+                    "password0",
+                    f"k{number}",
                 )
                 for number in range(STORM)
             ),

@@ -1,43 +1,14 @@
-"""Fixtures for the web: the whole application over real HTTP semantics, on a fresh database."""
+"""Fixtures for the web: the whole application on a fresh database, and a client that calls it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from tests.callers import Callers, make_callers, running, settings_for
 
-from tearline.config import Settings
 from tearline.web.app import Application, create_app
-
-SECRET = "a-secret-for-tests-of-forty-characters-x"
-AppClient = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
-
-def settings_for(database_url: str, **overrides: Any) -> Settings:
-    """Settings of a test's application."""
-    return Settings(
-        **{
-            "database_url": database_url,
-            "secret_key": SECRET,
-            "log_level": "warning",
-            "log_format": "console",
-            "demo": True,
-            "sms_providers": "outbox",
-            "whatsapp_providers": "outbox",
-            "voice_providers": "outbox",
-            **overrides,
-        }
-    )
-
-
-@asynccontextmanager
-async def running(app: Application) -> AsyncIterator[Application]:
-    """The application with its lifespan running."""
-    async with app.litestar.lifespan():
-        yield app
 
 
 @pytest.fixture
@@ -53,3 +24,9 @@ async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
         yield http
+
+
+@pytest.fixture
+async def callers(app: Application) -> Callers:
+    """A live campaign on the application's database, and those who may call the API about it."""
+    return await make_callers(app)

@@ -370,31 +370,37 @@ async def _open(tx: AsyncConnection, actor: Actor, row: Row[Any], *, action: str
     prizes = await _prizes(tx, row.id)
     if not prizes:
         problems["prizes"] = _("Add at least one prize first.")
+    sentences = await _bundle_problems(tx, row.id, max(now, row.starts_at))
     for position, prize in enumerate(prizes):
-        if sentence := await _bundle_problem(tx, prize.id, max(now, row.starts_at)):
-            problems[f"prizes.{position}.bundle"] = sentence
+        if prize.id in sentences:
+            problems[f"prizes.{position}.bundle"] = sentences[prize.id]
     if problems:
         raise Refusal("invalid", fields=problems)
     return await _move(tx, actor, row, "live", action=action, now=now)
 
 
-async def _bundle_problem(tx: AsyncConnection, prize_id: UUID, first_claim: datetime) -> str | None:
-    """Why a prize couldn't be claimed, because of its offers; locks them so that this stays true."""
-    offers = await tx.execute(
-        select(Offer.__table__, PrizeOffer.quantity)
+async def _bundle_problems(tx: AsyncConnection, campaign_id: UUID, first_claim: datetime) -> dict[UUID, str]:
+    """Why prizes couldn't be claimed because of their offers, by prize; locks the offers, so it stays so."""
+    bundles = await tx.execute(
+        select(Offer.__table__, PrizeOffer.quantity, PrizeOffer.prize_id)
         .join(PrizeOffer, PrizeOffer.offer_id == Offer.id)
-        .where(PrizeOffer.prize_id == prize_id)
+        .join(Prize, Prize.id == PrizeOffer.prize_id)
+        .where(Prize.campaign_id == campaign_id)
+        # All in one go, by id: claims of other campaigns lock the same offers in this order.
         .order_by(Offer.id)
         .with_for_update(of=Offer, read=True)
     )
-    for offer in offers:
+    problems: dict[UUID, str] = {}
+    for offer in bundles:
         if offer.state != "active":
-            return _("One of this prize's offers is not active.")
-        if not can_be_issued(stored.validity_from(offer.validity), offer.time_zone, first_claim):
-            return _("One of this prize's offers would have expired before the campaign starts.")
-        if offer.limit_per_member is not None and offer.limit_per_member < offer.quantity:
-            return _("A claim of this prize issues more of one offer than a member may hold.")
-    return None
+            problems[offer.prize_id] = _("One of this prize's offers is not active.")
+        elif not can_be_issued(stored.validity_from(offer.validity), offer.time_zone, first_claim):
+            problems[offer.prize_id] = _(
+                "One of this prize's offers will have expired when the campaign starts."
+            )
+        elif offer.limit_per_member is not None and offer.limit_per_member < offer.quantity:
+            problems[offer.prize_id] = _("A claim issues more of one offer than a member may hold.")
+    return problems
 
 
 async def _move(

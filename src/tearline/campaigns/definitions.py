@@ -21,13 +21,14 @@ from tearline.offers.stored import validity_from
 class OfferDefinition:
     """What issuing a coupon needs to know of an offer."""
 
+    version: int
     validity: Validity
     time_zone: str
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One version of a campaign, good until the locked row shows another version."""
+    """One version of a campaign and its offers, good until a locked row shows another version."""
 
     version: int
     rules: CampaignRules
@@ -46,6 +47,7 @@ async def load_definition(connection: AsyncConnection, code: str) -> Definition 
             Prize.limit_per_member.label("prize_limit_per_member"),
             PrizeOffer.quantity,
             Offer.id.label("offer_id"),
+            Offer.version.label("offer_version"),
             Offer.validity.label("offer_validity"),
             Offer.time_zone.label("offer_time_zone"),
         )
@@ -67,7 +69,7 @@ async def load_definition(connection: AsyncConnection, code: str) -> Definition 
         if row.offer_id is not None:
             bundle.append((row.offer_id, row.quantity))
             validity = validity_from(row.offer_validity)
-            offers[row.offer_id] = OfferDefinition(validity, row.offer_time_zone)
+            offers[row.offer_id] = OfferDefinition(row.offer_version, validity, row.offer_time_zone)
     campaign = rows[0]
     prizes = {
         row.password_key: PrizeRules(row.prize_id, tuple(bundles[row.prize_id]), row.prize_limit_per_member)

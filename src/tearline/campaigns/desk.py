@@ -228,8 +228,10 @@ async def _load_state(
     if version is None or version[0] != definition.version:
         raise _StaleDefinition
     stock = Stock(prizes=dict(await prizes.fetchall()), offers={})
-    for offer_id, left, limit_per_member, is_active in await offers.fetchall():
+    for offer_id, offer_version, left, limit_per_member, is_active in await offers.fetchall():
         offer = definition.offers[offer_id]
+        if offer.version != offer_version:
+            raise _StaleDefinition
         usable = is_active and can_be_issued(offer.validity, offer.time_zone, now)
         stock.offers[offer_id] = OfferStock(left, limit_per_member, usable)
     needs_marks = not rules.audience.is_everyone
@@ -254,7 +256,9 @@ async def _load_state(
 
 
 async def _load_replays(
-    connection: HotConnection, batch: Sequence[_Request], found: Sequence[tuple[int, UUID, UUID, UUID, datetime]]
+    connection: HotConnection,
+    batch: Sequence[_Request],
+    found: Sequence[tuple[int, UUID, UUID, UUID, datetime]],
 ) -> dict[int, ClaimAnswer]:
     """The first answers of claims that were already made, by position in the batch."""
     if not found:
@@ -350,7 +354,11 @@ async def _write(
 ) -> None:
     """Write all that was granted; the transaction's commit follows in the same round trip."""
     campaign_id = definition.rules.id
-    issued = [(one.request.member_id, one.answer.claim_id, coupon) for one in granted for coupon in one.answer.coupons]
+    issued = [
+        (one.request.member_id, one.answer.claim_id, coupon)
+        for one in granted
+        for coupon in one.answer.coupons
+    ]
     member_ids = sql.array(member_id for member_id, _, _ in issued)
     coupon_ids = sql.array(coupon.id for _, _, coupon in issued)
     codes = sql.array(coupon.code for _, _, coupon in issued)
@@ -401,4 +409,8 @@ async def _count(
 
 def _pairs(counts: Counter[tuple[UUID, UUID]]) -> tuple[str, str, str]:
     """Counts by pair of ids as three arrays."""
-    return sql.array(first for first, _ in counts), sql.array(second for _, second in counts), sql.array(counts.values())
+    return (
+        sql.array(first for first, _ in counts),
+        sql.array(second for _, second in counts),
+        sql.array(counts.values()),
+    )

@@ -17,11 +17,13 @@ LOCK_CAMPAIGN = "SELECT version FROM campaign WHERE id = %s FOR NO KEY UPDATE"
 PRIZES = "SELECT id, inventory - claimed FROM prize WHERE campaign_id = %s"
 
 LOCK_OFFERS = """
-SELECT id, issue_limit - issued, limit_per_member, state = 'active'
+SELECT id, version, issue_limit - issued, limit_per_member, state = 'active'
 FROM offer WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-MEMBERS = "SELECT id, epoch, state = 'active', plan, tier, groups, tags FROM member WHERE id = ANY(%s::uuid[])"
+MEMBERS = (
+    "SELECT id, epoch, state = 'active', plan, tier, groups, tags FROM member WHERE id = ANY(%s::uuid[])"
+)
 
 PARTICIPATION = """
 SELECT member_id, prize_id, claimed, day, claimed_on_day
@@ -105,4 +107,6 @@ def array(values: Iterable[UUID | int | str]) -> str:
 
 def quoted_array(values: Iterable[str]) -> str:
     """A PostgreSQL array literal of any strings."""
-    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+    return (
+        "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+    )

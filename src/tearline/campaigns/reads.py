@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
-from tearline.campaigns.model import Campaign, Prize, PrizeOffer
+from tearline.campaigns.model import Campaign, Claim, Participation, Prize, PrizeOffer
 from tearline.core import campaigns as core
 from tearline.core.audience import Audience, audience_from_json
 from tearline.core.passwords import password_key
@@ -234,6 +235,62 @@ async def campaign_pages(
     query = _public_campaigns().where(Campaign.ends_at > now)
     pages = [_page(row, now) for row in await connection.execute(query.limit(maximum))]
     return sorted(pages, key=lambda page: (page.window != "running", page.starts_at, page.ends_at))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How often one member has claimed in a campaign: in all, and on the day that ``now`` falls on there."""
+
+    claimed: int
+    claimed_today: int
+
+
+async def member_standing(
+    connection: AsyncConnection, page: CampaignPage, member_id: UUID, now: datetime
+) -> Standing:
+    """How far a member has used up the campaign's limits."""
+    today = now.astimezone(ZoneInfo(page.time_zone)).date()
+    query = select(
+        func.coalesce(func.sum(Participation.claimed), 0),
+        func.coalesce(func.sum(Participation.claimed_on_day).filter(Participation.day == today), 0),
+    ).where(Participation.member_id == member_id, Participation.campaign_id == page.id)
+    claimed, claimed_today = (await connection.execute(query)).one()
+    return Standing(int(claimed), int(claimed_today))
+
+
+@dataclass(frozen=True, slots=True)
+class MemberClaim:
+    """A claim as its member sees it."""
+
+    id: UUID
+    claimed_at: datetime
+    prize_names: LocalisedText
+    campaign_code: str
+    campaign_names: LocalisedText
+    campaign_state: str
+    time_zone: str
+
+
+async def member_claim(connection: AsyncConnection, member_id: UUID, claim_id: UUID) -> MemberClaim:
+    """One claim of this member; ``not_found``, also for a claim of somebody else."""
+    query = (
+        select(
+            Claim.id,
+            Claim.claimed_at,
+            Prize.names,
+            Campaign.code,
+            Campaign.names,
+            Campaign.state,
+            Campaign.time_zone,
+        )
+        .join(Prize, Prize.id == Claim.prize_id)
+        .join(Campaign, Campaign.id == Claim.campaign_id)
+        .where(Claim.member_id == member_id, Claim.id == claim_id)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise Refusal("not_found")
+    return MemberClaim(*row)
 
 
 @dataclass(frozen=True, slots=True)

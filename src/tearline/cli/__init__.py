@@ -11,7 +11,7 @@ def main() -> None:
     from tearline.cli.screen import errors, sentence_of
 
     try:
-        app()
+        app(prog_name="tearline")
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:

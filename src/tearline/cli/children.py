@@ -5,6 +5,7 @@ A child ends with its parent, however that ends: the kernel is asked to see to i
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -55,11 +56,13 @@ def work(ready: int) -> None:
     """Do what is queued and what is scheduled."""
     from tearline.config import load_settings
     from tearline.jobs.worker import run
+    from tearline.web.logs import configure_logging
 
     settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
     os.write(ready, b"ready\n")
     os.close(ready)
-    run(settings)
+    asyncio.run(run(settings))
 
 
 def main(parent: str, kind: str, *descriptors: str) -> None:

@@ -135,10 +135,13 @@ def _show_where(address: str, api_keys: Mapping[str, str]) -> None:
         table.add_column(heading, overflow="fold")
     for who, path, name, secret in SIGN_INS:
         table.add_row(escape(who), f"[link={address}{path}]{address}{path}[/]", escape(name), escape(secret))
-    for name, key in api_keys.items():
-        table.add_row(escape(name), f"{address}/api/v1", "[dim]API key[/]", escape(key))
     output.print(
         Panel(table, title="Tearline is running", title_align="left", border_style="green", expand=False)
     )
+    if api_keys:
+        output.print(f"Keys for the API at {address}/api/v1 (try /api/v1/openapi.json):", highlight=False)
+        for name, key in api_keys.items():
+            # Never folded, so that it can be copied.
+            output.print(f"  {escape(key)}  {escape(name)}", highlight=False, soft_wrap=True)
     output.print(f"Messages that would have been sent: {address}/dev/outbox", highlight=False)
     output.print("Ctrl-C stops everything; the next start is quick and keeps the data.", highlight=False)

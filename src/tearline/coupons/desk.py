@@ -25,9 +25,10 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
 from tearline.coupons import desk_sql as sql
-from tearline.coupons.counter import CounterAnswer, CounterRequest
+from tearline.coupons.counter import CounterAnswer, CounterRequest, Loaded
 from tearline.coupons.desk_batch import OfferCache, counter_of, decide_all, find, granted, load, write
 from tearline.db import Database, is_connection_lost, is_retryable, violated_constraint
+from tearline.db.engine import HotConnection
 from tearline.db.groupcommit import GroupCommit
 from tearline.i18n import _
 
@@ -85,8 +86,6 @@ class RedemptionDesk:
             with ``unavailable``.
         observe_batch: told the size of each committed batch and the seconds it took.
     """
-
-    coupons_statement = sql.LOCK_COUPONS
 
     def __init__(
         self,
@@ -256,12 +255,15 @@ class RedemptionDesk:
         pool = await self._database.hot_pool()
         # In the pipeline BEGIN travels with the reads, and COMMIT with the writes.
         async with pool.connection() as connection, connection.pipeline(), connection.transaction():
-            loaded = await load(connection, batch, self._offers, coupons_statement=self.coupons_statement)
+            loaded = await self._load(connection, batch)
             now = self._clock()
             answers, done = decide_all(loaded, batch, self._secret_keys, now)
             if done:
                 await write(connection, loaded, done, now)
         return answers
+
+    async def _load(self, connection: HotConnection, batch: Sequence[CounterRequest]) -> Loaded:
+        return await load(connection, batch, self._offers, coupons_statement=sql.LOCK_COUPONS)
 
     async def _look(self, request: CounterRequest) -> Look:
         pool = await self._database.hot_pool()

@@ -20,6 +20,7 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.coupons.model import Coupon, CouponCode, Redemption, Reversal
 from tearline.coupons.rotation import coupon_secret
+from tearline.db import LocalisedText
 from tearline.merchants.model import ApiKey, Merchant, Staff, Store
 from tearline.offers.model import Offer
 from tearline.offers.reads import TICKET_COLUMNS, Ticket
@@ -118,8 +119,9 @@ async def wallet(
 async def wallet_counts(connection: AsyncConnection, member_id: UUID, now: datetime) -> dict[str, int]:
     """How many coupons each folder of a member's wallet holds; every folder is named."""
     folder = _folder(now).label("folder")
-    query = select(folder, func.count()).where(Coupon.member_id == member_id).group_by(folder)
-    counts = dict((await connection.execute(query)).tuples().all())
+    query = select(folder, func.count().label("coupons")).where(Coupon.member_id == member_id)
+    query = query.group_by(folder)
+    counts = {row.folder: row.coupons for row in await connection.execute(query)}
     return {name: counts.get(name, 0) for name in FOLDERS}
 
 
@@ -136,6 +138,45 @@ async def member_coupon(
     if row is None:
         raise Refusal("not_found")
     return _wallet_coupon(row), coupon_secret(secret_key, coupon_id)
+
+
+async def claim_coupons(
+    connection: AsyncConnection, member_id: UUID, claim_id: UUID, now: datetime
+) -> list[WalletCoupon]:
+    """The coupons that one claim of this member issued, in the order of their offers."""
+    query = (
+        _coupons(now)
+        .where(Coupon.member_id == member_id, Coupon.claim_id == claim_id)
+        .order_by(Coupon.offer_id, Coupon.id)
+    )
+    return [_wallet_coupon(row) for row in await connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """When and where a coupon was used."""
+
+    redeemed_at: datetime
+    store_names: LocalisedText
+    merchant_names: LocalisedText
+
+
+async def use_of(connection: AsyncConnection, member_id: UUID, coupon_id: UUID) -> Use | None:
+    """The redemption of this member's coupon that stands, or None when there is none or it was undone."""
+    query = (
+        select(Redemption.redeemed_at, Store.names, Merchant.names)
+        .join(Store, Store.id == Redemption.store_id)
+        .join(Merchant, Merchant.id == Redemption.merchant_id)
+        .outerjoin(
+            Reversal,
+            and_(Reversal.member_id == Redemption.member_id, Reversal.redemption_id == Redemption.id),
+        )
+        .where(Redemption.member_id == member_id, Redemption.coupon_id == coupon_id, Reversal.id.is_(None))
+        .order_by(Redemption.redeemed_at.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Use(*row)
 
 
 def redemptions_list(actor: Actor) -> Select[Any]:
@@ -240,26 +281,25 @@ async def find_by_code(connection: AsyncConnection, actor: Actor, typed: str, no
 
 
 def _coupons(now: datetime) -> Select[Any]:
-    query: Select[Any] = (
-        select(
-            Coupon.id.label("coupon_id"),
-            Coupon.code.label("coupon_code"),
-            _folder(now).label("folder"),
-            effective_state(now).label("coupon_state"),
-            Coupon.valid_from,
-            Coupon.valid_until,
-            Coupon.issued_at,
-            Coupon.changed_at,
-            Coupon.held_until,
-            Coupon.campaign_id,
-            Coupon.claim_id,
-            *TICKET_COLUMNS,
-        )
+    columns: tuple[Any, ...] = (
+        Coupon.id.label("coupon_id"),
+        Coupon.code.label("coupon_code"),
+        _folder(now).label("folder"),
+        effective_state(now).label("coupon_state"),
+        Coupon.valid_from,
+        Coupon.valid_until,
+        Coupon.issued_at,
+        Coupon.changed_at,
+        Coupon.held_until,
+        Coupon.campaign_id,
+        Coupon.claim_id,
+    )
+    return (
+        select(*columns, *TICKET_COLUMNS)
         .select_from(Coupon)
         .join(Offer, Offer.id == Coupon.offer_id)
         .outerjoin(Merchant, Merchant.id == Offer.merchant_id)
     )
-    return query
 
 
 _TICKET_FIELDS = tuple(Ticket.__dataclass_fields__)

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import MetaData, create_engine, pool
 from sqlalchemy.engine import make_url
@@ -20,7 +21,7 @@ class UnknownSchemaError(Exception):
 
 
 def configuration(url: str, metadata: MetaData | None = None) -> Config:
-    """Alembic's configuration, made here instead of an ini file; ``metadata`` only for drafting and checking."""
+    """Alembic's configuration, made here, not in an ini file; ``metadata`` only for drafting and checking."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
@@ -40,7 +41,7 @@ def missing_revisions(url: str) -> list[str]:
     script = ScriptDirectory.from_config(configuration(url))
     try:
         missing = list(script.iterate_revisions("heads", heads or "base"))
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise UnknownSchemaError(
             f"The database has migration {', '.join(heads)}, which this version does not know: it is older "
             "than the version that migrated the database."

@@ -19,7 +19,9 @@ def violated_constraint(error: BaseException) -> str | None:
 
 def is_retryable(error: BaseException) -> bool:
     """True for serialisation failures (40001) and deadlocks (40P01): the same transaction may be run again."""
-    return isinstance(_driver_error(error), psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected)
+    return isinstance(
+        _driver_error(error), psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected
+    )
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -27,7 +29,9 @@ def is_connection_lost(error: BaseException) -> bool:
     cause = _driver_error(error)
     if isinstance(cause, psycopg_pool.PoolTimeout | psycopg_pool.PoolClosed):
         return True
-    if isinstance(cause, psycopg.errors.AdminShutdown | psycopg.errors.CrashShutdown | psycopg.errors.CannotConnectNow):
+    if isinstance(
+        cause, psycopg.errors.AdminShutdown | psycopg.errors.CrashShutdown | psycopg.errors.CannotConnectNow
+    ):
         return True
     # An OperationalError without an SQLSTATE comes from the connection itself, not from a statement.
     return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None

@@ -20,6 +20,7 @@ __all__ = [
     "_",
     "language_of_tag",
     "localised",
+    "nearest",
     "negotiate",
     "ngettext",
     "ngettext_unfilled",
@@ -128,9 +129,12 @@ def ngettext_unfilled(language: str, singular: str, plural: str, n: int) -> str:
 
 def localised(texts: Mapping[str, str] | None, language: str) -> str:
     """The text of a localised dict in ``language``, or in the nearest language that has one, or ``""``."""
-    if not texts:
-        return ""
-    for candidate in (language, *_FALLBACKS.get(language, ()), *texts):
-        if text := texts.get(candidate):
-            return text
-    return ""
+    return nearest(texts, language)[1]
+
+
+def nearest(texts: Mapping[str, str] | None, language: str) -> tuple[str, str]:
+    """As :func:`localised`, with the language that the text is really in before it."""
+    for candidate in (language, *_FALLBACKS.get(language, ()), *(texts or ())):
+        if text := (texts or {}).get(candidate):
+            return candidate, text
+    return language, ""

@@ -12,12 +12,12 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.core import get_global
 from babel.dates import format_date as babel_date
 from babel.dates import format_datetime as babel_datetime
 from babel.dates import get_timezone_name
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_symbol
 
+from tearline.core.money import CURRENCY_EXPONENTS
 from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES
 
 # The currency's own short sign is what a price tag in that place says; Babel would write "฿" or "$" for
@@ -34,11 +34,9 @@ def locale_of(language: str) -> Locale:
     return Locale.parse("en_GB" if known.tag == "en" else known.locale)
 
 
-@cache
 def minor_digits(currency: str) -> int:
     """How many decimal digits the currency has: 2 for HKD, 0 for JPY."""
-    fractions = get_global("currency_fractions")
-    return int(fractions.get(currency, fractions["DEFAULT"])[0])
+    return CURRENCY_EXPONENTS.get(currency, 2)
 
 
 def major_units(minor_units: int, currency: str) -> Decimal:

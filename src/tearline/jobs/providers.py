@@ -42,7 +42,9 @@ def _provider(settings: Settings, channel: str, name: str) -> Provider:
         )
     account, token = settings.twilio_account_sid or "", _secret(settings.twilio_auth_token)
     if channel == "voice":
-        return TwilioVoice(account, token, settings.twilio_voice_from or "", base_url=settings.twilio_base_url)
+        return TwilioVoice(
+            account, token, settings.twilio_voice_from or "", base_url=settings.twilio_base_url
+        )
     return TwilioSms(account, token, settings.twilio_sms_from or "", base_url=settings.twilio_base_url)
 
 

@@ -125,14 +125,8 @@ async def request_code(
     sign_in_id = new_id()
     code = f"{secrets.randbelow(10**CODE_LENGTH):0{CODE_LENGTH}d}"
     expires_at = now + timedelta(seconds=rules.policy.code_seconds)
-    # A code that was not yet sent is not sent any more: it would only confuse, and lengthen the queue.
-    if streak.notice_id is not None:
-        await withdraw(tx, streak.notice_id)
-    await tx.execute(
-        update(SignInCode)
-        .where(SignInCode.phone == number.e164, SignInCode.replaced_at.is_(None), SignInCode.expires_at > now)
-        .values(replaced_at=now)
-    )
+    if streak.last_requested_at is not None:
+        await _replace_codes(tx, number.e164, streak.notice_id, now)
     await tx.execute(
         insert(SignInCode).values(
             id=sign_in_id,
@@ -307,6 +301,17 @@ async def _lock_phone(tx: AsyncConnection, phone: str) -> _LockedPhone:
         )
     ).one()
     return _LockedPhone(row.requests, row.last_requested_at, row.notice_id)
+
+
+async def _replace_codes(tx: AsyncConnection, phone: str, notice_id: UUID | None, now: datetime) -> None:
+    # A code that was not yet sent is not sent any more: it would only confuse, and lengthen the queue.
+    if notice_id is not None:
+        await withdraw(tx, notice_id)
+    await tx.execute(
+        update(SignInCode)
+        .where(SignInCode.phone == phone, SignInCode.replaced_at.is_(None), SignInCode.expires_at > now)
+        .values(replaced_at=now)
+    )
 
 
 async def _count_number(count: Count, number: PhoneNumber, rates: SignInRates) -> None:

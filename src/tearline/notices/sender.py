@@ -178,8 +178,8 @@ class NoticeSender:
         try:
             async with asyncio.TaskGroup() as group:
                 for channel in self._channels:
-                    group.create_task(self._forever(self._serve, channel))
-                group.create_task(self._forever(self._sweep, None))
+                    group.create_task(self._forever(partial(self._serve, channel)))
+                group.create_task(self._forever(self._sweep))
             for channel in self._channels:
                 if channel.in_flight:
                     await asyncio.wait(channel.in_flight)
@@ -202,19 +202,17 @@ class NoticeSender:
         }.values():
             await provider.close()
 
-    async def _forever(
-        self, step: Callable[[_Channel | None], Awaitable[None]], channel: _Channel | None
-    ) -> None:
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
         while not self._is_stopping:
             try:
-                await step(channel)
+                await step()
             except Exception as error:
                 if not _database_is_away(error):
                     raise
                 log.warning("the database is away; notices wait", error=type(error).__name__)
                 await asyncio.sleep(self._times.database_pause)
 
-    async def _sweep(self, _channel: _Channel | None) -> None:
+    async def _sweep(self) -> None:
         async with transaction(self._database) as tx:
             await tx.execute(_EXPIRE, {"now": self._clock()})
         # Short naps: stopping must not wait for the next sweep.
@@ -223,8 +221,7 @@ class NoticeSender:
                 return
             await asyncio.sleep(self._times.poll)
 
-    async def _serve(self, channel: _Channel | None) -> None:
-        assert channel is not None
+    async def _serve(self, channel: _Channel) -> None:
         channel.wake.clear()
         now = self._clock()
         if room := channel.room(now):

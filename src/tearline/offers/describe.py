@@ -206,8 +206,12 @@ def window_text(valid_from: datetime, valid_until: datetime, language: str, time
     """A window in days, or to the minute where it doesn't begin or end with a day."""
     from_text = _edge_text(valid_from, valid_from, language, time_zone)
     # A window that ends with a day is known by its last day, not by the midnight after it.
-    until_text = _edge_text(valid_until, valid_until - _INSTANT, language, time_zone)
-    return f"{from_text} – {until_text}"
+    return f"{from_text} – {until_text(valid_until, language, time_zone)}"
+
+
+def until_text(valid_until: datetime, language: str, time_zone: str) -> str:
+    """The last day of a window, or its end to the minute where it doesn't end with a day."""
+    return _edge_text(valid_until, valid_until - _INSTANT, language, time_zone)
 
 
 def hours_text(validity: core.Validity, language: str) -> str:

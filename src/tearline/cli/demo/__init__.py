@@ -29,7 +29,7 @@ RANDOM_SEED = 20_261_122
 
 SIGN_INS: tuple[tuple[str, str, str, str], ...] = (
     ("Shop", "/", DEMO_PHONE, "the code is shown at /dev/outbox"),
-    ("Shop, campaign", "/c/WINTER-CITY", "password WINTER2026", "or HARBOURLIGHTS, NIGHT MARKET, GIFTS4ALL"),
+    ("Shop, campaign", "/", "any member", "password WINTER2026, NIGHT MARKET or GIFTS4ALL"),
     ("Console, owner", "/console", "owner@tearline.example", DEMO_PASSWORD),
     ("Console, editor", "/console", "editor@tearline.example", DEMO_PASSWORD),
     ("Console, finance", "/console", "finance@tearline.example", DEMO_PASSWORD),

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Prize
@@ -18,6 +18,13 @@ from tearline.cli.demo.members import copy_rows
 from tearline.cli.demo.redemptions import MadeRedemption, MadeReversal, MadeUses
 from tearline.cli.demo.shapes import TIME_ZONE
 from tearline.offers.model import Offer
+
+_SIGNED_IN = text("""
+UPDATE member SET last_signed_in_at = made.last
+FROM (SELECT member_id, max(claimed_at) AS last FROM claim GROUP BY member_id) AS made
+WHERE member.id = made.member_id
+""")
+"""Whoever claimed had signed in."""
 
 
 async def write_claims(tx: AsyncConnection, claims: Sequence[MadeClaim]) -> None:
@@ -49,6 +56,7 @@ async def write_claims(tx: AsyncConnection, claims: Sequence[MadeClaim]) -> None
     )
     await _write_participation(tx, claims)
     await _write_hours(tx, claims)
+    await tx.execute(_SIGNED_IN)
     prizes = Counter(claim.prize_id for claim in claims)
     await tx.execute(
         update(Prize).where(Prize.id == bindparam("prize")).values(claimed=bindparam("count")),

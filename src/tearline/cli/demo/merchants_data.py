@@ -185,7 +185,7 @@ MERCHANTS: tuple[MerchantSeed, ...] = (
         names=texts("Khlong Kitchen", "小運河泰菜", "小运河泰餐", "ครัวริมคลอง"),
         descriptions=texts(
             "A Bangkok family's kitchen in Kowloon City: boat noodles, crab curry and very cold coconuts.",
-            "曼谷一家人在九龍城開的廚房：船河粉、咖喱炒蟹、冰凍椰青。",
+            "曼谷一家人在九龍城開的廚房：船粉、咖喱炒蟹、冰凍椰青。",
             "曼谷一家人在九龙城开的厨房：船面、咖喱炒蟹、冰镇椰青。",
             "ครัวของครอบครัวชาวกรุงเทพฯ ในย่านเกาลูนซิตี มีก๋วยเตี๋ยวเรือ ปูผัดผงกะหรี่ และมะพร้าวน้ำหอมเย็นเจี๊ยบ",
         ),

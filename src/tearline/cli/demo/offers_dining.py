@@ -267,8 +267,8 @@ DINING: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "A little something for the next cup.",
-            "下一杯，請你飲多少少。",
-            "下一杯，请你喝一点。",
+            "下一杯，少少心意。",
+            "下一杯，小小心意。",
             "ของขวัญเล็ก ๆ สำหรับแก้วต่อไป",
         ),
         clauses=("one-per-bill", "no-cash"),
@@ -370,7 +370,7 @@ DINING: tuple[OfferSeed, ...] = (
         platform_percent=25,
         includes=Selection(categories=("festive",)),
         names=texts(
-            "New-year pudding pre-order", "賀年糕點預訂九折", "年糕预订九折", "สั่งจองขนมเค้กปีใหม่ ลด 10%"
+            "New-year pudding pre-order", "賀年糕點預訂九折", "贺年糕点预订九折", "สั่งจองขนมตรุษจีน ลด 10%"
         ),
         summaries=texts(
             "Turnip, taro and coconut puddings, steamed in our own tins.",
@@ -432,7 +432,7 @@ DINING: tuple[OfferSeed, ...] = (
         weekdays=MONDAY_TO_FRIDAY,
         names=texts(
             "Boat noodles, HK$12 a bowl",
-            "$12 船河，最多四碗",
+            "$12 船粉，最多四碗",
             "12 港元船面，最多四碗",
             "ก๋วยเตี๋ยวเรือชามละ 12 ดอลลาร์",
         ),

@@ -72,7 +72,7 @@ SERVICES: tuple[OfferSeed, ...] = (
         names=texts("Trousers hemmed for HK$50", "$50 改褲腳", "50 港元改裤脚", "ตัดขากางเกง 50 ดอลลาร์"),
         summaries=texts(
             "Bring them before noon, wear them tomorrow.",
-            "中午前交來，明日着得。",
+            "中午前交來，明日有得着。",
             "中午前送来，明天就能穿。",
             "ส่งก่อนเที่ยง พรุ่งนี้ใส่ได้เลย",
         ),
@@ -94,7 +94,7 @@ SERVICES: tuple[OfferSeed, ...] = (
         ),
         summaries=texts(
             "Off every 1,500, up to twice; collars argued over free of charge.",
-            "每滿 $1,500 減 $200，最多兩次；領款任傾。",
+            "每滿 $1,500 減 $200，最多兩次；領型任傾。",
             "每满 1500 减 200，最多两次；领型随便聊。",
             "ทุก 1,500 ลด 200 สูงสุดสองครั้ง ปรึกษาทรงปกได้ไม่คิดเงิน",
         ),

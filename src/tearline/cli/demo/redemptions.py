@@ -15,7 +15,6 @@ from tearline.cli.demo.claims import MadeCoupon
 from tearline.cli.demo.definitions import Made, MadeMerchant
 from tearline.cli.demo.ids import IdMaker
 from tearline.core.offers import Scope, Validity, usable_at, usable_at_merchant
-from tearline.core.redemption import REVERSAL_WINDOW_OF_CASHIERS, REVERSAL_WINDOW_OF_MANAGERS_AND_TILLS
 from tearline.core.roles import Actor
 from tearline.coupons.counter import CounterAnswer, CounterRequest
 from tearline.offers.model import Offer
@@ -189,8 +188,6 @@ def _redeem(
         code=coupon.code,
         effect_id=redemption_id,
     )
-    is_till = counter.way == "till"
-    window = REVERSAL_WINDOW_OF_MANAGERS_AND_TILLS if is_till else REVERSAL_WINDOW_OF_CASHIERS
     coupon.state, coupon.changed_at = "redeemed", at
     answer = CounterAnswer(
         action="redeemed",
@@ -206,7 +203,7 @@ def _redeem(
         valid_until=coupon.valid_until,
         campaign_id=coupon.campaign_id,
         redemption_id=redemption_id,
-        reversible_until=at + window,
+        reversible_until=at + request.reversal_window,
     )
     return MadeRedemption(
         redemption_id,

@@ -9,7 +9,9 @@ MIGRATION_LOCK = 7_310_201
 it: each migration runs in a transaction and records itself under a primary key."""
 
 attributes = context.config.attributes
-engine = create_engine(make_url(attributes["url"]).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool)
+engine = create_engine(
+    make_url(attributes["url"]).set(drivername="postgresql+psycopg"), poolclass=pool.NullPool
+)
 with engine.begin() as connection:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
     context.configure(

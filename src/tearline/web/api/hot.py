@@ -1,37 +1,38 @@
 """The hot lane of the API: claims and redemptions as plain ASGI handlers, without a framework's per-request work.
 
-They validate the same and answer the same problem documents as every other endpoint; the OpenAPI document
-describes them in ``claims.py`` and ``redemptions.py``.
+They validate the same and answer the same problem documents as every other endpoint: what they do stands in
+``claims.py`` and ``redemptions.py``, beside the handlers that put them into the OpenAPI document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
-from tearline.core.refusal import Refusal
-from tearline.members.tokens import MemberIdentity
 from tearline.web.api.bodies import Disconnected, decode, read_body, require_json
-from tearline.web.api.shapes import ClaimBody
-from tearline.web.api.support import member_identity
-from tearline.web.claiming import claim
+from tearline.web.api.claims import make_claim
+from tearline.web.api.redemptions import make_preparation, make_redemption
+from tearline.web.api.shapes import ClaimBody, NewPreparation, NewRedemption
+from tearline.web.api.support import key_actor, member_identity
 from tearline.web.problems import REQUEST_ID_KEY, problem_answer
 from tearline.web.security import client_address
 from tearline.web.services import Services
 
 _CAMPAIGNS = "/api/v1/campaigns/"
 _CLAIMS = "/claims"
-_JSON = {"content-type": "application/json"}
-_REPLAYED = {**_JSON, "idempotency-replayed": "true"}
+_REDEMPTIONS = "/api/v1/redemptions"
+_PREPARE = "/api/v1/redemptions/prepare"
 _encoder = msgspec.json.Encoder()
 _claim_body = msgspec.json.Decoder(ClaimBody)
+_preparation_body = msgspec.json.Decoder(NewPreparation)
+_redemption_body = msgspec.json.Decoder(NewRedemption)
 
-Answer: TypeAlias = tuple[int, dict[str, str], bytes]
 Headers: TypeAlias = dict[bytes, bytes]
+Answer: TypeAlias = tuple[int, dict[str, str], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,26 @@ class HotHandler:
     async def answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it holds."""
         headers = dict(scope["headers"])
+        content_type = "application/json"
         try:
-            require_json(headers.get(b"content-type", b"").decode("latin-1"))
+            require_json(_text(headers, b"content-type"))
             body = await read_body(scope["headers"], receive, self.limit_bytes)
-            status, answer_headers, answer_body = await self.work(scope, headers, body)
+            status, extra_headers, answer = await self.work(scope, headers, body)
+            answer_body = _encoder.encode(answer)
         except Disconnected:
             return
         except Exception as error:
-            status, answer_headers, answer_body = problem_answer(
+            status, extra_headers, answer_body = problem_answer(
                 error,
-                accept_language=headers.get(b"accept-language", b"").decode("latin-1"),
-                request_id=str(scope[REQUEST_ID_KEY]),  # type: ignore[literal-required]
+                accept_language=_text(headers, b"accept-language"),
+                request_id=str(scope.get(REQUEST_ID_KEY, "")),
             )
-        sent_headers = [(name.encode(), value.encode()) for name, value in answer_headers.items()]
-        sent_headers.append((b"content-length", str(len(answer_body)).encode()))
+            content_type = extra_headers.pop("content-type")
+        sent_headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(answer_body)).encode()),
+            *((name.encode(), value.encode()) for name, value in extra_headers.items()),
+        ]
         await send({"type": "http.response.start", "status": status, "headers": sent_headers})
         await send({"type": "http.response.body", "body": answer_body, "more_body": False})
 
@@ -76,6 +83,8 @@ class HotLane:
         self._services = services
         self._networks = services.settings.proxy_networks
         self._claim = HotHandler("/api/v1/campaigns/{code}/claims", self._answer_claim, body_limit_bytes)
+        self._redeem = HotHandler(_REDEMPTIONS, self._answer_redemption, body_limit_bytes)
+        self._prepare = HotHandler(_PREPARE, self._answer_preparation, body_limit_bytes)
 
     def handler(self, method: str, path: str) -> HotHandler | None:
         """The hot endpoint of this method and path, or None for Litestar's."""
@@ -83,20 +92,31 @@ class HotLane:
             return None
         if path.endswith(_CLAIMS) and path.startswith(_CAMPAIGNS):
             code = path[len(_CAMPAIGNS) : -len(_CLAIMS)]
-            return self._claim if code and "/" not in code else None
-        return None
+            # A code that no campaign can have is left to Litestar, which refuses what no text can hold.
+            return self._claim if code.isascii() and code.replace("-", "").isalnum() else None
+        if path == _REDEMPTIONS:
+            return self._redeem
+        return self._prepare if path == _PREPARE else None
 
     async def _answer_claim(self, scope: HTTPScope, headers: Headers, body: bytes) -> Answer:
-        identity = member_identity(self._services, headers.get(b"authorization", b"").decode("latin-1"))
-        key = headers.get(b"idempotency-key", b"").decode("latin-1")
-        if not key:
-            raise Refusal("idempotency_key_missing")
-        asked = decode(_claim_body, body)
-        code = scope["path"][len(_CAMPAIGNS) : -len(_CLAIMS)].upper()
-        address = client_address(scope, self._networks)
-        answer = await claim(self._services, identity, code, asked.password, key, address)
-        return (
-            (200, _REPLAYED, _encoder.encode(answer))
-            if answer.replayed
-            else (201, _JSON, _encoder.encode(answer))
+        member = member_identity(self._services, _text(headers, b"authorization"))
+        return await make_claim(
+            self._services,
+            member,
+            code=scope["path"][len(_CAMPAIGNS) : -len(_CLAIMS)],
+            key=_text(headers, b"idempotency-key"),
+            body=decode(_claim_body, body),
+            address=client_address(scope, self._networks),
         )
+
+    async def _answer_redemption(self, _scope: HTTPScope, headers: Headers, body: bytes) -> Answer:
+        actor = await key_actor(self._services, _text(headers, b"authorization"))
+        return await make_redemption(self._services, actor, decode(_redemption_body, body))
+
+    async def _answer_preparation(self, _scope: HTTPScope, headers: Headers, body: bytes) -> Answer:
+        actor = await key_actor(self._services, _text(headers, b"authorization"))
+        return await make_preparation(self._services, actor, decode(_preparation_body, body))
+
+
+def _text(headers: Headers, name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")

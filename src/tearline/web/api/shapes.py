@@ -13,6 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from tearline.offers.stored import BenefitForm, ValidityForm
+
 Texts: TypeAlias = Annotated[
     dict[str, str], Meta(description="Text by language: `en` always, `zh-Hant`, `zh-Hans` and `th` where there is one.")
 ]
@@ -217,3 +219,127 @@ class ClaimBody(Body):
     """A claim in a password campaign."""
 
     password: Annotated[str, Meta(min_length=1, max_length=200, description="As the member typed it.")]
+
+
+# Tills
+
+RequestNumber: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="Chosen by the till, unique within the merchant: a repeat with it gets the first answer.",
+    ),
+]
+ScannedText: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=200, description="What was scanned, or the code as somebody typed it.")
+]
+
+
+class NewPreparation(Body):
+    """Keep a coupon for this till for a few minutes."""
+
+    store_id: UUID
+    code: ScannedText
+    request_number: RequestNumber
+
+
+class NewRedemption(Body):
+    """Use a coupon: that of a preparation (`hold_id`), or in one step by its `code`; exactly one of the two."""
+
+    store_id: UUID
+    request_number: RequestNumber
+    code: ScannedText | None = None
+    hold_id: UUID | None = None
+
+
+class NewRelease(Body):
+    """Give a preparation up: the coupon is open again at once."""
+
+    store_id: UUID
+    hold_id: UUID
+    request_number: RequestNumber
+
+
+class NewReversal(Body):
+    """Undo a redemption."""
+
+    request_number: RequestNumber
+    reason: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class RedemptionAnswer(Answer):
+    """A redemption as a list shows it."""
+
+    id: UUID
+    redeemed_at: datetime
+    coupon_id: UUID
+    code: str
+    offer_id: UUID
+    offer_names: Texts
+    campaign_id: UUID | None
+    merchant_id: UUID
+    store_id: UUID
+    store_names: Texts
+    staff_id: UUID | None
+    api_key_id: UUID | None
+    way: Literal["cashier", "till"]
+    verified: str
+    request_number: str
+    reversal_id: UUID | None
+    reversed_at: datetime | None
+    reversal_reason: str | None
+
+
+# The wallet
+
+
+class TicketAnswer(Answer):
+    """What a coupon gives, as far as its holder is told."""
+
+    offer_id: UUID
+    code: str
+    names: Texts
+    summaries: Texts
+    terms: Texts
+    image: str | None
+    benefit: BenefitForm
+    currency: Currency
+    minimum_spend: Money
+    validity: ValidityForm
+    time_zone: str
+    store_ids: list[UUID]
+    merchant_id: UUID | None
+    merchant_names: Texts | None
+
+
+class WalletCouponAnswer(Answer):
+    """A coupon in a member's wallet."""
+
+    id: UUID
+    code: str
+    folder: str
+    state: str
+    valid_from: datetime
+    valid_until: datetime
+    issued_at: datetime
+    changed_at: datetime
+    held_until: datetime | None
+    campaign_id: UUID | None
+    claim_id: UUID | None
+    ticket: TicketAnswer
+
+
+class Rotation(Answer):
+    """What the member's phone makes the coupon's changing QR code from; see `core/rotating.py` for the text."""
+
+    secret: str
+    """Base64, 20 bytes."""
+    step_seconds: int
+
+
+class CouponAnswer(Answer):
+    """One coupon of a member's wallet, with what its QR code is made from."""
+
+    coupon: WalletCouponAnswer
+    rotation: Rotation

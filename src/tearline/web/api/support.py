@@ -113,13 +113,6 @@ GivenKey: TypeAlias = NamedDependency[Actor]
 GivenBearer: TypeAlias = NamedDependency[MemberIdentity]
 
 
-def require_merchant_key(actor: Actor) -> UUID:
-    """The merchant of a till's key; an operator's key stands at no counter."""
-    if actor.merchant_id is None:
-        raise Refusal("not_allowed")
-    return actor.merchant_id
-
-
 # Bodies
 
 

@@ -1,0 +1,26 @@
+"""The shop: what members see, on a phone first."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from tearline.web.access import SHOP
+from tearline.web.shop import account, campaigns, home, sign_in, wallet
+
+__all__ = ["router"]
+
+
+def router() -> Router:
+    """Everything at ``/`` that is not another face's."""
+    return Router(
+        "/",
+        dependencies=SHOP,
+        route_handlers=[
+            *home.HANDLERS,
+            *campaigns.HANDLERS,
+            *sign_in.HANDLERS,
+            *wallet.HANDLERS,
+            *account.HANDLERS,
+        ],
+        include_in_schema=False,
+    )

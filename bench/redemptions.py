@@ -1,0 +1,2 @@
+def run(console, quick):
+    return {}

@@ -1,0 +1,182 @@
+"""Bodies and answers about offers; the parts of an offer have the forms of ``offers.stored``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tearline.core import offers as core
+from tearline.core.refusal import Refusal
+from tearline.i18n import _
+from tearline.offers.stored import (
+    BenefitForm,
+    CartRulesForm,
+    ScopeForm,
+    ValidityForm,
+    cart_rules_of,
+    scope_of,
+)
+from tearline.web.api.shapes import (
+    Answer,
+    BasisPoints,
+    Body,
+    Code,
+    Count,
+    Currency,
+    Money,
+    ShortText,
+    Texts,
+    Version,
+)
+
+WayOfRedeeming: TypeAlias = Literal["cashier", "till"]
+Benefit: TypeAlias = Annotated[
+    BenefitForm, Meta(description="What it gives. Amounts in it are minor units of the offer's currency.")
+]
+Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=2)]
+StoreIds: TypeAlias = Annotated[list[UUID], Meta(max_length=1000, description="Empty: every store of its merchants.")]
+Image: TypeAlias = Annotated[str, Meta(max_length=500)]
+
+
+class Funding(msgspec.Struct, forbid_unknown_fields=True):
+    """Who bears the discount, in hundredths of a percent; the two sum to 10,000."""
+
+    platform_basis_points: BasisPoints
+    merchant_basis_points: BasisPoints
+
+
+class OfferAnswer(Answer):
+    """One entry of the coupon library."""
+
+    id: UUID
+    code: str
+    merchant_id: UUID | None
+    issuer: Literal["platform", "merchant"]
+    names: Texts
+    summaries: Texts
+    terms: Texts
+    image: str | None
+    benefit: Benefit
+    currency: Currency
+    minimum_spend: Money
+    scope: ScopeForm
+    cart_rules: CartRulesForm
+    funding: Funding
+    validity: ValidityForm
+    time_zone: str
+    issue_limit: int | None
+    issued: int
+    limit_per_member: int | None
+    redeem_by: list[WayOfRedeeming]
+    store_ids: list[UUID]
+    state: Literal["draft", "active", "archived"]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewOffer(Body):
+    """An offer to be put into the library, as a draft."""
+
+    code: Code
+    issuer: Literal["platform", "merchant"]
+    names: Texts
+    benefit: Benefit
+    currency: Currency
+    funding: Funding
+    validity: ValidityForm
+    time_zone: ShortText
+    merchant_id: UUID | None = None
+    summaries: Texts = {}
+    terms: Texts = {}
+    image: Image | None = None
+    minimum_spend: Money | None = None
+    scope: ScopeForm = ScopeForm()
+    cart_rules: CartRulesForm = CartRulesForm()
+    issue_limit: Count | None = None
+    limit_per_member: Count | None = None
+    redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till"])
+    store_ids: StoreIds = []
+
+
+class OfferChange(Body):
+    """What to change of an offer. Once coupons are out, what their holders were promised stays."""
+
+    version: Version
+    code: Code | UnsetType = UNSET
+    issuer: Literal["platform", "merchant"] | UnsetType = UNSET
+    names: Texts | UnsetType = UNSET
+    benefit: BenefitForm | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    funding: Funding | UnsetType = UNSET
+    validity: ValidityForm | UnsetType = UNSET
+    time_zone: ShortText | UnsetType = UNSET
+    merchant_id: UUID | None | UnsetType = UNSET
+    summaries: Texts | UnsetType = UNSET
+    terms: Texts | UnsetType = UNSET
+    image: Image | None | UnsetType = UNSET
+    minimum_spend: Money | None | UnsetType = UNSET
+    scope: ScopeForm | UnsetType = UNSET
+    cart_rules: CartRulesForm | UnsetType = UNSET
+    issue_limit: Count | None | UnsetType = UNSET
+    limit_per_member: Count | None | UnsetType = UNSET
+    redeem_by: Ways | UnsetType = UNSET
+    store_ids: StoreIds | UnsetType = UNSET
+
+
+def new_draft(body: NewOffer) -> core.OfferDraft:
+    """The draft that a body describes."""
+    values = _core_values(body.given())
+    draft = core.OfferDraft(**values)
+    _check_currency(body.minimum_spend, draft)
+    return draft
+
+
+def changed_draft(before: core.OfferDraft, change: OfferChange) -> core.OfferDraft:
+    """The draft with what was sent in place of what was."""
+    given = change.given()
+    del given["version"]
+    draft = replace(before, **_core_values(given))
+    _check_currency(change.minimum_spend, draft)
+    return draft
+
+
+def _core_values(given: dict[str, Any]) -> dict[str, Any]:
+    converters = {
+        "benefit": lambda form: form.value(),
+        "validity": lambda form: form.value(),
+        "scope": scope_of,
+        "cart_rules": cart_rules_of,
+        "funding": lambda form: core.Funding(form.platform_basis_points, form.merchant_basis_points),
+        "minimum_spend": lambda money: money.amount if money is not None else 0,
+        "redeem_by": tuple,
+        "store_ids": tuple,
+    }
+    return {
+        name: converters[name](value) if name in converters else value for name, value in given.items()
+    }
+
+
+def _check_currency(minimum_spend: Money | None | UnsetType, draft: core.OfferDraft) -> None:
+    if isinstance(minimum_spend, Money) and minimum_spend.currency != draft.currency:
+        sentence = _("This must be in the currency of the offer.")
+        raise Refusal("invalid", fields={"minimum_spend.currency": sentence})
+
+
+def offer_answer(row: Any) -> OfferAnswer:
+    """The answer for a row with every column of ``offer``."""
+    platform_share = row.funding_platform_basis_points
+    values = {
+        **row._mapping,
+        "minimum_spend": {"amount": row.minimum_spend, "currency": row.currency},
+        "funding": {
+            "platform_basis_points": platform_share,
+            "merchant_basis_points": core.WHOLE_BASIS_POINTS - platform_share,
+        },
+    }
+    return msgspec.convert(values, OfferAnswer)

@@ -1,0 +1,253 @@
+"""A campaign's page with its password box, the claim itself, and the gift that it opened."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.response import Redirect
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.campaigns.reads import CampaignPage, Standing, campaign_page, member_claim, member_standing
+from tearline.core.passwords import password_key
+from tearline.core.refusal import Refusal
+from tearline.coupons.reads import claim_coupons
+from tearline.i18n import _
+from tearline.members.reads import MemberRow
+from tearline.members.tokens import MemberIdentity
+from tearline.web.access import AnyRequest, GivenMember, GivenServices, GivenVisitor, address_of
+from tearline.web.claiming import claim
+from tearline.web.problems import field_sentences, problem_headers
+from tearline.web.security import readable_form
+from tearline.web.services import Services
+from tearline.web.shop.support import (
+    forget_note,
+    known_member,
+    note_cookie,
+    picture_url,
+    read_note,
+    refusal_text,
+    sign_in_path,
+    signed_in_member,
+    text_in,
+)
+from tearline.web.shop.tickets import coupon_face
+from tearline.web.ui.page import language_of
+from tearline.web.ui.rendering import render
+
+KEPT_PASSWORD_COOKIE = "tearline_gift"
+"""Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""
+
+_KEPT_SECONDS = 900
+_LONGEST_KEPT_CHARACTERS = 400
+_LONGEST_FORM_KEY_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A campaign as its banner shows it."""
+
+    page: CampaignPage
+    name: Markup
+    description: Markup
+    picture: str | None
+    state: str
+    """``scheduled``, ``running``, ``ended``, ``paused`` or ``gone`` (everything given out)."""
+
+    @property
+    def href(self) -> str:
+        """The campaign's page."""
+        return f"/c/{self.page.code}"
+
+
+def card_of(page: CampaignPage, language: str) -> Card:
+    """The campaign for its banner."""
+    return Card(
+        page=page,
+        name=text_in(page.names, language),
+        description=text_in(page.descriptions, language),
+        picture=picture_url(page.image),
+        state=_state_of(page),
+    )
+
+
+def _state_of(page: CampaignPage) -> str:
+    if page.window == "ended":
+        return "ended"
+    if page.is_paused:
+        return "paused"
+    if page.window == "running" and page.left == 0:
+        return "gone"
+    return page.window
+
+
+@get("/c/{code:str}")
+async def show_campaign(
+    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: str
+) -> Response[str]:
+    """The campaign, with the password that a visitor typed before signing in."""
+    kept = read_note(request, KEPT_PASSWORD_COOKIE)
+    password = str(kept.get("password", "")) if kept.get("code") == code.strip().upper() else ""
+    return await _campaign_page(request, services, visitor, code, password=password)
+
+
+@get("/c/{code:str}/claims")
+async def claims_by_address(request: AnyRequest, code: str) -> Redirect:
+    """Where a refused claim's page stands in the browser's address line, such as for its language links."""
+    query = request.scope["query_string"].decode("latin-1")
+    return Redirect(f"/c/{code}" + (f"?{query}" if query else ""), status_code=303)
+
+
+@post("/c/{code:str}/claims")
+async def make_claim(
+    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: str
+) -> Response[str] | Redirect:
+    """Open the gift of a password; a refusal is told on the campaign's page, which keeps what was typed."""
+    form = await readable_form(request)
+    password = str(form.get("password", ""))[:_LONGEST_KEPT_CHARACTERS]
+    form_key = str(form.get("form_key", ""))[:_LONGEST_FORM_KEY_CHARACTERS] or _new_form_key()
+    if visitor is None:
+        return _sign_in_first(request, code, password)
+    if not password.strip():
+        refusal = Refusal("invalid", fields={"password": _("Type the password first.")})
+        return await _campaign_page(request, services, visitor, code, password=password, refusal=refusal)
+    try:
+        answer = await claim(
+            services,
+            visitor,
+            code.strip().upper(),
+            password,
+            _idempotency_key(form_key, password),
+            address_of(request),
+        )
+    except Refusal as refusal:
+        if refusal.reason in ("not_signed_in", "session_ended"):
+            return _sign_in_first(request, code, password)
+        if refusal.reason == "not_found":
+            raise
+        return await _campaign_page(
+            request, services, visitor, code, password=password, form_key=form_key, refusal=refusal
+        )
+    response = Redirect(f"/c/{code.strip().upper()}/claims/{answer.claim_id}", status_code=303)
+    forget_note(request, response, KEPT_PASSWORD_COOKIE, path="/c")
+    return response
+
+
+@get("/c/{code:str}/claims/{claim_id:uuid}")
+async def show_claim(
+    request: AnyRequest, services: GivenServices, member: GivenMember, code: str, claim_id: UUID
+) -> Response[str]:
+    """The gift: the coupons of one claim of this member."""
+    now, language = services.now(), language_of(request)
+    async with services.database.connection() as connection:
+        row = await signed_in_member(connection, request, member)
+        claimed = await member_claim(connection, row.id, claim_id)
+        if claimed.campaign_code != code.strip().upper():
+            raise Refusal("not_found")
+        coupons = await claim_coupons(connection, row.id, claim_id, now)
+    return render(
+        request,
+        "shop/claimed.html",
+        time_zone=claimed.time_zone,
+        claim=claimed,
+        prize_name=text_in(claimed.prize_names, language),
+        campaign_name=text_in(claimed.campaign_names, language),
+        tickets=[coupon_face(coupon, language, now) for coupon in coupons],
+        is_campaign_open=claimed.campaign_state in ("live", "paused"),
+    )
+
+
+async def _campaign_page(
+    request: AnyRequest,
+    services: Services,
+    identity: MemberIdentity | None,
+    code: str,
+    *,
+    password: str,
+    form_key: str = "",
+    refusal: Refusal | None = None,
+) -> Response[str]:
+    now, language = services.now(), language_of(request)
+    async with services.database.connection() as connection:
+        page = await campaign_page(connection, code, now)
+        member = await known_member(connection, identity)
+        standing = await _standing(connection, page, member, now)
+    headers = {} if refusal is None else problem_headers(refusal, language)
+    # A page is not an API: a browser must not be told to ask for a bearer token.
+    headers.pop("www-authenticate", None)
+    return render(
+        request,
+        "shop/campaign.html",
+        status_code=200 if refusal is None else refusal.status,
+        headers=headers,
+        time_zone=page.time_zone,
+        card=card_of(page, language),
+        rules=text_in(page.rules, language),
+        member=member,
+        standing=standing,
+        left_for_member=_left_for_member(page, standing),
+        left_today=_left_today(page, standing),
+        is_in_audience=member is None or page.audience.includes(member.marks),
+        password=password,
+        is_back_from_sign_in=bool(password) and refusal is None and member is not None,
+        form_key=form_key or _new_form_key(),
+        problem=None if refusal is None else _problem_text(refusal, language),
+        sign_in_path=sign_in_path(f"/c/{page.code}"),
+    )
+
+
+def _problem_text(refusal: Refusal, language: str) -> str:
+    if "password" in refusal.fields:
+        return field_sentences(refusal, language)["password"]
+    return refusal_text(refusal, language)
+
+
+async def _standing(
+    connection: AsyncConnection, page: CampaignPage, member: MemberRow | None, now: datetime
+) -> Standing | None:
+    if member is None:
+        return None
+    return await member_standing(connection, page, member.id, now)
+
+
+def _left_for_member(page: CampaignPage, standing: Standing | None) -> int | None:
+    if standing is None or page.limit_per_member is None:
+        return None
+    return max(0, page.limit_per_member - standing.claimed)
+
+
+def _left_today(page: CampaignPage, standing: Standing | None) -> int | None:
+    if standing is None or page.limit_per_member_per_day is None:
+        return None
+    left = max(0, page.limit_per_member_per_day - standing.claimed_today)
+    over_all = _left_for_member(page, standing)
+    return left if over_all is None else min(left, over_all)
+
+
+def _sign_in_first(request: AnyRequest, code: str, password: str) -> Redirect:
+    campaign_code = code.strip().upper()
+    response = Redirect(sign_in_path(f"/c/{campaign_code}"), status_code=303)
+    if password:
+        values = {"code": campaign_code, "password": password}
+        response.set_cookie(
+            note_cookie(request, KEPT_PASSWORD_COOKIE, values, path="/c", seconds=_KEPT_SECONDS)
+        )
+    return response
+
+
+def _new_form_key() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _idempotency_key(form_key: str, password: str) -> str:
+    """The same for every sending of one loaded form with one password, and different for another password."""
+    digest = hashlib.sha256(f"{form_key}\n{password_key(password)}".encode("utf-8", "replace")).hexdigest()
+    return f"shop-{digest[:40]}"
+
+
+HANDLERS = [show_campaign, claims_by_address, make_claim, show_claim]

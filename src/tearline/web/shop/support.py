@@ -1,0 +1,134 @@
+"""What the shop's pages share: the member behind a token, pictures, texts with their language, small cookies."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Response
+from litestar.datastructures import Cookie
+from markupsafe import Markup
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core.refusal import Refusal
+from tearline.i18n import _, nearest, ngettext, translate
+from tearline.members.reads import MemberRow, member_by_id
+from tearline.members.tokens import MemberIdentity
+from tearline.web.access import AnyRequest, safe_next, services_of
+from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
+from tearline.web.security import expired_cookie, private_cookie
+from tearline.web.ui.assets import STATIC_URL, manifest
+
+_LONGEST_COOKIE_CHARACTERS = 3000
+
+
+async def known_member(connection: AsyncConnection, identity: MemberIdentity | None) -> MemberRow | None:
+    """The member whom a token names, if the member has not ended that session and isn't blocked."""
+    if identity is None:
+        return None
+    member = await member_by_id(connection, identity.member_id)
+    if member is None or member.epoch != identity.epoch or member.state != "active":
+        return None
+    return member
+
+
+async def signed_in_member(
+    connection: AsyncConnection, request: AnyRequest, identity: MemberIdentity
+) -> MemberRow:
+    """The member whom a token names; sent to sign in again when the session has been ended.
+
+    The token itself is good until it expires. What it opens here, such as coupons that can be used at once,
+    is worth the one look-up.
+    """
+    member = await known_member(connection, identity)
+    if member is None:
+        raise SignInNeeded(sign_in_path(request.url.path if request.method == "GET" else "/"))
+    return member
+
+
+def sign_in_path(next_path: str) -> str:
+    """The sign-in page that leads to ``next_path`` afterwards."""
+    return f"/sign-in?next={quote(safe_next(next_path, '/'), safe='/')}"
+
+
+def picture_url(image: str | None) -> str | None:
+    """Where a browser finds an image of the library: a file of ours, or an address; None when there is none."""
+    if image is None or image.startswith(("https://", "/")):
+        return image
+    # Built files carry a hash of their content; one that isn't there would show as a broken picture.
+    built = manifest().get(image)
+    return None if built is None else f"{STATIC_URL}/{built}"
+
+
+def text_in(texts: Mapping[str, str] | None, language: str) -> Markup:
+    """A localised text for a page; one that is in another language than the page's says so."""
+    its_language, text = nearest(texts, language)
+    if its_language == language:
+        return Markup("{}").format(text)
+    return Markup('<span lang="{}">{}</span>').format(its_language, text)
+
+
+def refusal_text(refusal: Refusal, language: str) -> str:
+    """The refusal's sentence, and when it makes sense to try again."""
+    sentence = sentence_of(refusal, language)
+    if refusal.reason != "too_many_attempts":
+        return sentence
+    return f"{sentence} {wait_text(retry_after_seconds(refusal) or 60, language)}"
+
+
+def wait_text(seconds: int, language: str) -> str:
+    """When something can be tried again, in words."""
+    if seconds <= 90:
+        return ngettext(
+            language, "You can try again in %(n)s second.", "You can try again in %(n)s seconds.", seconds
+        )
+    minutes = -(-seconds // 60)
+    if minutes <= 90:
+        return ngettext(
+            language, "You can try again in %(n)s minute.", "You can try again in %(n)s minutes.", minutes
+        )
+    hours = -(-minutes // 60)
+    return ngettext(language, "You can try again in %(n)s hour.", "You can try again in %(n)s hours.", hours)
+
+
+def days_left_text(days: int, language: str) -> str:
+    """How many days a coupon can still be used."""
+    if days <= 0:
+        return translate(language, _("Last day"))
+    return ngettext(language, "%(n)s day left", "%(n)s days left", days)
+
+
+def note_cookie(
+    request: AnyRequest, name: str, values: Mapping[str, str | int], *, path: str, seconds: int
+) -> Cookie:
+    """A few values kept by the browser between two pages. They prove nothing: whoever has it may change it."""
+    packed = base64.urlsafe_b64encode(json.dumps(dict(values)).encode()).decode().rstrip("=")
+    secure = services_of(request).settings.cookies_are_secure
+    return private_cookie(name, packed, path=path, secure=secure, max_age_seconds=seconds)
+
+
+def read_note(request: AnyRequest, name: str) -> dict[str, str | int]:
+    """The values of a note; empty when there is none that can be read."""
+    packed = request.cookies.get(name, "")
+    if not packed or len(packed) > _LONGEST_COOKIE_CHARACTERS:
+        return {}
+    try:
+        values = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**40)
+    }
+
+
+def forget_note(request: AnyRequest, response: Response[Any], name: str, *, path: str) -> None:
+    """Have the browser drop a note."""
+    secure = services_of(request).settings.cookies_are_secure
+    response.set_cookie(expired_cookie(name, path=path, secure=secure))
