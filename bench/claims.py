@@ -12,13 +12,13 @@ from uuid import UUID
 import psycopg
 from rich.console import Console
 from rich.table import Table
+from tests.worlds import World, make_world
 
 from bench.baseline import best_of_clients, claim_statement, prepare_claims
 from bench.installation import SECRET_KEY, Postgres, Web, make_database, postgres, slow_flush, web
 from bench.load import Load, post
 from tearline.db import Database
 from tearline.members.tokens import MemberTokens
-from tests.worlds import World, make_world
 
 MEMBERS = 100_000
 ROUND_STOCK = 50_000

@@ -3,7 +3,7 @@
 // Everything goes to src/tearline/web/static under a name that carries a hash of its content, so that browsers
 // may keep it for ever; manifest.json says which name stands for which.
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -15,7 +15,7 @@ const target = join(root, "src", "tearline", "web", "static");
 
 // What phones of the last five years run; the wallet and the counter must open on them.
 const browsers = ["chrome90", "firefox91", "safari14"];
-const scripts = ["app", "rotating-qr", "scanner", "plot"];
+const scripts = ["app", "shop", "rotating-qr", "scanner", "plot"];
 const styles = ["shop", "console", "merchant"];
 // The first view of the shop has 100 KB compressed in all; most of that is for pictures and text.
 const firstViewLimitBytes = 40_000;
@@ -54,10 +54,11 @@ async function bundle(name, entry, options) {
   return put(name, result.outputFiles[0].contents);
 }
 
-async function pictures() {
-  const directory = join(here, "pictures");
+// Illustrations are referred to by offers and campaigns as art/NAME.svg; the manifest knows them by that name.
+async function pictures(folder, prefix) {
+  const directory = join(here, folder);
   for (const name of (await readdir(directory)).sort()) {
-    await put(name, await readFile(join(directory, name)));
+    await put(prefix + name, await readFile(join(directory, name)));
   }
 }
 
@@ -92,9 +93,8 @@ async function webManifest() {
 }
 
 await mkdir(target, { recursive: true });
-await pictures();
-// Illustrations keep their names: offers and campaigns refer to them by path.
-await cp(join(here, "art"), join(target, "art"), { recursive: true });
+await pictures("pictures", "");
+await pictures("art", "art/");
 await wasm();
 await webManifest();
 for (const name of scripts) await bundle(`${name}.js`, `js/${name}.js`, { format: "esm" });
@@ -109,7 +109,7 @@ if (firstView > firstViewLimitBytes) {
 const draft = join(target, "manifest.json.new");
 await writeFile(draft, JSON.stringify(manifest, null, 2) + "\n");
 await rename(draft, join(target, "manifest.json"));
-const kept = new Set([...Object.values(manifest), "manifest.json", "art"]);
+const kept = new Set([...Object.values(manifest), "manifest.json"]);
 for (const name of await readdir(target)) {
   if (!kept.has(name)) await rm(join(target, name), { recursive: true });
 }

@@ -63,7 +63,7 @@ class SlowDesk(RacingDesk):
     """The desk as it is, but that a moment passes between finding a coupon and locking it."""
 
     meets_before_reading = True
-    coupons_statement = f"{sql.READ_COUPONS} WHERE pg_sleep(0.05) IS NOT NULL {sql.LOCK_COUPONS.removeprefix(sql.READ_COUPONS)}"
+    coupons_statement = sql.LOCK_COUPONS.replace("ORDER BY", "WHERE pg_sleep(0.05) IS NOT NULL ORDER BY")
 
 
 class LingeringDesk(RacingDesk):
@@ -93,6 +93,8 @@ async def both(database: Database, second_database: Database) -> Databases:
     """The handles of two processes on one database, their connections made, so that a race starts evenly."""
     for handle in (database, second_database):
         await (await handle.hot_pool()).wait()
+        async with handle.connection() as connection:
+            await connection.execute(text("SELECT 1"))
     return database, second_database
 
 
@@ -334,7 +336,7 @@ async def redeem_and_sweep(
         counter.redeem(till(world), world.store_id, new_id().hex, way="till", text=coupon.code)
         for coupon in coupons
     ]
-    found, _swept = await asyncio.gather(outcomes(redeeming), sweeping(both[1], ending))
+    _swept, found = await asyncio.gather(sweeping(both[1], ending), outcomes(redeeming))
     return found
 
 

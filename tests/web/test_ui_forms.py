@@ -27,7 +27,11 @@ FORM = forms.Form(
             "Prizes",
             fields=[
                 forms.Text("password", "Password"),
-                forms.Rows("bundle", "Bundle", fields=[forms.Text("offer", "Offer"), forms.Number("quantity", "Times")]),
+                forms.Rows(
+                    "bundle",
+                    "Bundle",
+                    fields=[forms.Text("offer", "Offer"), forms.Number("quantity", "Times")],
+                ),
             ],
             maximum_rows=5,
         ),
@@ -83,7 +87,9 @@ def test_what_it_shows_it_reads_again() -> None:
 
 
 def test_what_is_wrong_stands_beside_its_input_and_what_was_typed_stays() -> None:
-    form = FORM.parse({**TYPED, "code": ["<b>books"], "currency": ["JPY"], "prizes-0-bundle-0-quantity": ["many"]})
+    form = FORM.parse(
+        {**TYPED, "code": ["<b>books"], "currency": ["JPY"], "prizes-0-bundle-0-quantity": ["many"]}
+    )
     assert not form.is_valid
     assert form.status_code == 422
     assert set(form.problems) == {"code", "spend", "prizes-0-bundle-0-quantity"}
@@ -114,7 +120,10 @@ def test_rows_have_a_limit() -> None:
 def test_a_refusal_is_shown_where_it_belongs() -> None:
     form = FORM.parse(TYPED)
     form.add_refusal(
-        Refusal("invalid", fields={"prizes.0.password": "Taken.", "benefit.minimum": "Too much.", "window": "Odd."}),
+        Refusal(
+            "invalid",
+            fields={"prizes.0.password": "Taken.", "benefit.minimum": "Too much.", "window": "Odd."},
+        ),
         names={"benefit.minimum": "spend"},
     )
     assert {name: [one.message for one in all_] for name, all_ in form.problems.items()} == {
@@ -156,7 +165,11 @@ def test_read_only_fields_are_never_taken_from_a_post() -> None:
         (forms.Number("x", "X"), "9" * 40, None),
         (forms.Day("x", "X"), "2026-12-31", date(2026, 12, 31)),
         (forms.Day("x", "X"), "31/12/2026", None),
-        (forms.DateTime("x", "X", time_zone="Asia/Bangkok"), "2026-12-31 18:00", datetime(2026, 12, 31, 11, tzinfo=UTC)),
+        (
+            forms.DateTime("x", "X", time_zone="Asia/Bangkok"),
+            "2026-12-31 18:00",
+            datetime(2026, 12, 31, 11, tzinfo=UTC),
+        ),
         (forms.DateTime("x", "X"), "0001-01-01T00:00", None),
         (forms.DateTime("x", "X", time_zone="Europe/Berlin"), "2026-03-29T02:30", None),
         (forms.Choice("x", "X", choices=[("a", "A")]), "b", None),
@@ -181,7 +194,7 @@ def test_money_survives_being_shown(minor_units: int, currency: str) -> None:
     assert field.read(forms.Inputs(field.write(minor_units, "x")), "x").value == minor_units
 
 
-@given(st.dictionaries(st.sampled_from(list(TYPED) + ["_add"]), st.lists(st.text(), max_size=3)))
+@given(st.dictionaries(st.sampled_from([*TYPED, "_add"]), st.lists(st.text(), max_size=3)))
 def test_whatever_is_posted_is_answered(typed: dict[str, list[str]]) -> None:
     form = FORM.parse({**TYPED, **typed})
     assert form.is_valid or form.problems or form.is_adding_row

@@ -212,15 +212,15 @@ async def _load_state(
         The stock, the members by id, and the claims that were made before, by position in the batch.
     """
     rules = definition.rules
-    member_ids = sql.array({request.member_id for request in batch})
-    offer_ids = sql.array(definition.offers)
+    member_ids = sql.ids({request.member_id for request in batch})
+    offer_ids = sql.ids(definition.offers)
     campaign = await connection.execute(sql.LOCK_CAMPAIGN, (rules.id,))
     prizes = await connection.execute(sql.PRIZES, (rules.id,))
     offers = await connection.execute(sql.LOCK_OFFERS, (offer_ids,))
     people = await connection.execute(sql.MEMBERS, (member_ids,))
     participation = await connection.execute(sql.PARTICIPATION, (rules.id, member_ids))
     asked = (
-        sql.array(request.member_id for request in batch),
+        sql.ids(request.member_id for request in batch),
         sql.quoted_array(request.idempotency_key for request in batch),
     )
     replays = await connection.execute(sql.REPLAYS, asked)
@@ -248,7 +248,7 @@ async def _load_state(
                 member.claimed_today += claimed_on_day
     limited = [offer_id for offer_id, offer in stock.offers.items() if offer.limit_per_member is not None]
     if limited:
-        holdings = await connection.execute(sql.HOLDINGS, (member_ids, sql.array(limited)))
+        holdings = await connection.execute(sql.HOLDINGS, (member_ids, sql.ids(limited)))
         for member_id, offer_id, issued in await holdings.fetchall():
             if member_id in members:
                 members[member_id].holdings[offer_id] = issued
@@ -267,8 +267,8 @@ async def _load_replays(
     rows = await connection.execute(
         sql.REPLAYED_COUPONS,
         (
-            sql.array({batch[ordinal - 1].member_id for ordinal, *_ in found}),
-            sql.array({claim_id for _, claim_id, *_ in found}),
+            sql.ids({batch[ordinal - 1].member_id for ordinal, *_ in found}),
+            sql.ids({claim_id for _, claim_id, *_ in found}),
         ),
     )
     for claim_id, *coupon in await rows.fetchall():
@@ -359,23 +359,29 @@ async def _write(
         for one in granted
         for coupon in one.answer.coupons
     ]
-    member_ids = sql.array(member_id for member_id, _, _ in issued)
-    coupon_ids = sql.array(coupon.id for _, _, coupon in issued)
+    member_ids = sql.ids(member_id for member_id, _, _ in issued)
+    coupon_ids = sql.ids(coupon.id for _, _, coupon in issued)
     codes = sql.array(coupon.code for _, _, coupon in issued)
     claims = (
-        sql.array(one.request.member_id for one in granted),
-        sql.array(one.answer.claim_id for one in granted),
-        sql.array(one.prize.id for one in granted),
+        sql.ids(one.request.member_id for one in granted),
+        sql.ids(one.answer.claim_id for one in granted),
+        sql.ids(one.prize.id for one in granted),
         sql.quoted_array(one.request.idempotency_key for one in granted),
     )
+    # Coupons of one offer share their window within a batch.
+    one_of_each = {coupon.offer_id: coupon for _, _, coupon in issued}
+    windows = {
+        offer_id: (coupon.valid_from.isoformat(), coupon.valid_until.isoformat())
+        for offer_id, coupon in one_of_each.items()
+    }
     coupons = (
         member_ids,
         coupon_ids,
-        sql.array(coupon.offer_id for _, _, coupon in issued),
-        sql.array(claim_id for _, claim_id, _ in issued),
+        sql.ids(coupon.offer_id for _, _, coupon in issued),
+        sql.ids(claim_id for _, claim_id, _ in issued),
         codes,
-        sql.array(coupon.valid_from.isoformat() for _, _, coupon in issued),
-        sql.array(coupon.valid_until.isoformat() for _, _, coupon in issued),
+        sql.array(windows[coupon.offer_id][0] for _, _, coupon in issued),
+        sql.array(windows[coupon.offer_id][1] for _, _, coupon in issued),
     )
     await connection.execute(sql.INSERT_CLAIMS, (campaign_id, now, *claims))
     await connection.execute(sql.INSERT_COUPONS, (campaign_id, now, now, *coupons))
@@ -400,17 +406,17 @@ async def _count(
     by_member = Counter((one.request.member_id, one.prize.id) for one in granted)
     by_prize = Counter(one.prize.id for one in granted)
     by_offer = Counter(coupon.offer_id for one in granted for coupon in one.answer.coupons)
-    prizes = (sql.array(by_prize), sql.array(by_prize.values()))
+    prizes = (sql.ids(by_prize), sql.array(by_prize.values()))
     await connection.execute(sql.COUNT_PARTICIPATION, (campaign_id, today, *_pairs(by_member)))
     await connection.execute(sql.COUNT_PRIZES, prizes)
-    await connection.execute(sql.COUNT_OFFERS, (sql.array(by_offer), sql.array(by_offer.values())))
+    await connection.execute(sql.COUNT_OFFERS, (sql.ids(by_offer), sql.array(by_offer.values())))
     await connection.execute(sql.COUNT_HOUR, (hour, campaign_id, *prizes))
 
 
 def _pairs(counts: Counter[tuple[UUID, UUID]]) -> tuple[str, str, str]:
     """Counts by pair of ids as three arrays."""
     return (
-        sql.array(first for first, _ in counts),
-        sql.array(second for _, second in counts),
+        sql.ids(first for first, _ in counts),
+        sql.ids(second for _, second in counts),
         sql.array(counts.values()),
     )

@@ -100,13 +100,20 @@ ON CONFLICT (prize_id, hour) DO UPDATE SET claims = held.claims + excluded.claim
 """
 
 
-def array(values: Iterable[UUID | int | str]) -> str:
-    """A PostgreSQL array literal of values that need no quoting: ids, numbers, codes, times."""
+def ids(values: Iterable[UUID]) -> str:
+    """A PostgreSQL array literal of ids; several times as fast as their usual text form."""
+    return "{" + ",".join(["%032x" % value.int for value in values]) + "}"  # noqa: UP031 - the fastest way
+
+
+def array(values: Iterable[int | str]) -> str:
+    """A PostgreSQL array literal of values that need no quoting: numbers, codes, times."""
     return "{" + ",".join(map(str, values)) + "}"
 
 
 def quoted_array(values: Iterable[str]) -> str:
     """A PostgreSQL array literal of any strings."""
     return (
-        "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+        "{"
+        + ",".join(['"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values])
+        + "}"
     )

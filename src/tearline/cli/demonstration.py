@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 
 from tearline.cli.database import embedded_server
@@ -130,14 +130,16 @@ def _kept_keys(path: Path) -> dict[str, str]:
 def _show_where(address: str, api_keys: Mapping[str, str]) -> None:
     from tearline.cli.demo import SIGN_INS
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in ("who", "where", "sign in as", "with"):
-        table.add_column(heading, overflow="fold")
-    for who, path, name, secret in SIGN_INS:
-        table.add_row(escape(who), f"[link={address}{path}]{address}{path}[/]", escape(name), escape(secret))
-    output.print(
-        Panel(table, title="Tearline is running", title_align="left", border_style="green", expand=False)
-    )
+    output.print("\n[bold green]Tearline is running.[/]\n")
+    for path, sign_ins in groupby(SIGN_INS, key=lambda sign_in: sign_in[1]):
+        output.print(f"[bold cyan]{address}{path}[/]", highlight=False, soft_wrap=True)
+        table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), show_header=False)
+        table.add_column(width=16)
+        table.add_column(width=27, overflow="fold")
+        table.add_column(overflow="fold")
+        for who, _, name, secret in sign_ins:
+            table.add_row(escape(who), escape(name), escape(secret))
+        output.print(table, "")
     if api_keys:
         output.print(f"Keys for the API at {address}/api/v1 (try /api/v1/openapi.json):", highlight=False)
         for name, key in api_keys.items():

@@ -79,7 +79,9 @@ def language_of_tag(tag: str) -> str | None:
     return parts[0] if parts[0] in LANGUAGES else None
 
 
-def negotiate(*, query: str | None = None, cookie: str | None = None, accept_language: str | None = None) -> str:
+def negotiate(
+    *, query: str | None = None, cookie: str | None = None, accept_language: str | None = None
+) -> str:
     """Choose a language: what the address asks for, else the cookie, else the browser's list, else English."""
     for asked in (query, cookie):
         if asked and (language := language_of_tag(asked[:35])):

@@ -66,7 +66,9 @@ def update() -> None:
             catalogue = Catalog(locale=locale, project="Tearline", charset="utf-8", fuzzy=False)
             catalogue.update(template)
         with path.open("wb") as target:
-            write_po(target, catalogue, ignore_obsolete=True, include_lineno=False, width=110, sort_output=True)
+            write_po(
+                target, catalogue, ignore_obsolete=True, include_lineno=False, width=110, sort_output=True
+            )
 
 
 def compile_all() -> None:
@@ -108,10 +110,10 @@ def main(arguments: list[str]) -> int:
     elif arguments == ["check"]:
         lacking = list(missing())
         for locale, message in lacking:
-            print(f"{locale}: not translated: {message.id!r}")
+            sys.stdout.write(f"{locale}: not translated: {message.id!r}\n")
         return 1 if lacking else 0
     else:
-        print(__doc__)
+        sys.stdout.write(f"{__doc__}\n")
         return 2
     return 0
 

@@ -141,7 +141,7 @@ class CsrfMiddleware:
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"set-cookie", header)]
+                message["headers"] = [*message["headers"], header]
             await send(message)
 
         return send_with_cookie

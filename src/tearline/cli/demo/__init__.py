@@ -16,7 +16,7 @@ from tearline.cli.demo.definitions import Report, make_definitions
 from tearline.cli.demo.history import write_claims, write_uses
 from tearline.cli.demo.ids import id_maker
 from tearline.cli.demo.members import write_members
-from tearline.cli.demo.people import DEMO_PHONE, people
+from tearline.cli.demo.people import DEMO_PHONE, make_people
 from tearline.cli.demo.redemptions import make_uses
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.core.roles import command_actor
@@ -29,7 +29,7 @@ RANDOM_SEED = 20_261_122
 
 SIGN_INS: tuple[tuple[str, str, str, str], ...] = (
     ("Shop", "/", DEMO_PHONE, "the code is shown at /dev/outbox"),
-    ("Shop, campaign", "/", "any member", "password WINTER2026, NIGHT MARKET or GIFTS4ALL"),
+    ("Shop, campaign", "/c/WINTER-CITY", "any member", "password WINTER2026, NIGHT MARKET or GIFTS4ALL"),
     ("Console, owner", "/console", "owner@tearline.example", DEMO_PASSWORD),
     ("Console, editor", "/console", "editor@tearline.example", DEMO_PASSWORD),
     ("Console, finance", "/console", "finance@tearline.example", DEMO_PASSWORD),
@@ -61,7 +61,7 @@ async def seed(database: Database, report: Report) -> dict[str, str]:
             return {}
         made = await make_definitions(tx, command_actor("tearline demo"), now, report)
         report("Members", 0, 1)
-        members = people(random, now, new_id)
+        members = make_people(random, now, new_id)
         await write_members(tx, members)
         report("Members", 1, 1)
         report("History", 0, 4)

@@ -110,7 +110,7 @@ class Person:
     created_at: datetime
 
 
-def people(random: Random, now: datetime, new_id: IdMaker) -> list[Person]:
+def make_people(random: Random, now: datetime, new_id: IdMaker) -> list[Person]:
     """All members, those who joined first at the beginning."""
     joined = sorted(
         now - timedelta(days=7) - timedelta(days=400 * random.random()) for _ in range(MEMBER_COUNT)

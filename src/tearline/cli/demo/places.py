@@ -74,6 +74,10 @@ def store_names(store: StoreSeed) -> Texts:
     )
 
 
+_SHOP = ("Shop {}, ", "{}號舖", "{}号铺", "ร้าน {} ")
+_FLOOR = ("{}/F, ", "{}樓", "{}楼", "ชั้น {} ")
+
+
 def store_addresses(store: StoreSeed) -> Texts:
     """The store's address as it is written in each language."""
     district, street, number, unit = (
@@ -82,11 +86,13 @@ def store_addresses(store: StoreSeed) -> Texts:
         store.number,
         store.unit,
     )
-    english = f"{number} {street['en']}, {district['en']}"
-    thai = f"{number} {street['th']} ย่าน{district['th']}"
+    if unit is not None and unit.endswith("F"):
+        places = tuple(word.format(unit[:-1]) for word in _FLOOR)
+    else:
+        places = tuple(word.format(unit) for word in _SHOP) if unit is not None else ("", "", "", "")
     return texts(
-        f"Shop {unit}, {english}" if unit else english,
-        f"{district['zh-Hant']}{street['zh-Hant']}{number}號" + (f"{unit}號舖" if unit else ""),
-        f"{district['zh-Hans']}{street['zh-Hans']}{number}号" + (f"{unit}号铺" if unit else ""),
-        f"ร้าน {unit} เลขที่ {thai}" if unit else f"เลขที่ {thai}",
+        f"{places[0]}{number} {street['en']}, {district['en']}",
+        f"{district['zh-Hant']}{street['zh-Hant']}{number}號{places[1]}",
+        f"{district['zh-Hans']}{street['zh-Hans']}{number}号{places[2]}",
+        f"{places[3]}เลขที่ {number} {street['th']} ย่าน{district['th']}",
     )

@@ -83,9 +83,12 @@ async def make_uses(
     """Let people use some of their coupons; changes the coupons' states."""
     offers = await _offers(tx)
     uses = MadeUses()
+    # The first member's wallet shall show a coupon of every kind: of the first claim, the longest lasting is used.
+    first = [coupon for coupon in coupons if coupon.claim_id == coupons[0].claim_id]
+    shown = max(first, key=lambda coupon: coupon.valid_until)
     for coupon in coupons:
-        # The first member's wallet shall show a used coupon as well.
-        if random.random() >= SHARE_REDEEMED and coupon is not coupons[1]:
+        is_shown_member = coupon.member_id == shown.member_id
+        if coupon is not shown and (is_shown_member or random.random() >= SHARE_REDEEMED):
             continue
         at = _moment(random, coupon, offers[coupon.offer_id], now)
         counter = _counter(random, offers[coupon.offer_id], list(made.merchants.values()))
@@ -93,7 +96,7 @@ async def make_uses(
             continue
         redemption = _redeem(random, coupon, counter, at, new_id)
         uses.redemptions.append(redemption)
-        if random.random() < SHARE_REVERSED:
+        if not is_shown_member and random.random() < SHARE_REVERSED:
             undone_at = at + timedelta(minutes=random.randint(1, 25))
             if undone_at < now:
                 uses.reversals.append(_reverse(random, redemption, undone_at, new_id))

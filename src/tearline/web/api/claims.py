@@ -16,7 +16,6 @@ from tearline.campaigns.desk import ClaimAnswer
 from tearline.core.refusal import Refusal
 from tearline.core.rotating import STEP_SECONDS
 from tearline.coupons import reads
-from tearline.i18n import _
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import GivenServices, address_of
 from tearline.web.api.shapes import (
@@ -28,10 +27,10 @@ from tearline.web.api.shapes import (
     TicketAnswer,
     WalletCouponAnswer,
 )
-from tearline.web.api.support import AnyRequest, GivenBearer, GivenCursor, GivenLimit, problems
+from tearline.web.api.support import AnyRequest, GivenBearer, GivenCursor, GivenLimit, place_of, problems
 from tearline.web.claiming import claim
 from tearline.web.services import Services
-from tearline.web.ui.cursors import BadCursor, Cursor
+from tearline.web.ui.cursors import Cursor
 
 Folder = Literal["usable", "upcoming", "held", "used", "expired", "void"]
 ClaimKey = Annotated[
@@ -101,12 +100,7 @@ async def list_wallet(
     """One folder of the member's wallet; what can be used comes in the order in which it ends."""
     after: tuple[datetime, UUID] | None = None
     if cursor is not None:
-        try:
-            place = Cursor.decode(cursor, folder, value_type=datetime, id_type=UUID)
-        except BadCursor:
-            place = None
-        if place is None or place.value is None:
-            raise Refusal("invalid", fields={"cursor": _("This is not a cursor of this list.")})
+        place = place_of(cursor, folder, datetime)
         after = (place.value, place.row_id)
     async with services.database.connection() as connection:
         found = await reads.wallet(

@@ -14,7 +14,6 @@ from tearline.core.refusal import Refusal
 from tearline.core.texts import is_storable
 from tearline.members import actions, reads
 from tearline.members.model import Member
-from tearline.members.phones import parse_phone
 from tearline.web.access import GivenServices, address_of
 from tearline.web.api.shapes import (
     CodeEntry,
@@ -38,7 +37,7 @@ from tearline.web.api.support import (
 from tearline.web.member_sign_in import ask_for_code, enter_code
 
 _WORD_LENGTH = 100
-GivenPhone = Annotated[str | None, QueryParameter(name="phone", description="E.164, exactly.", max_length=40)]
+GivenPhone = Annotated[str | None, QueryParameter(name="phone", description="E.164, exactly.", pattern=r"^\+[0-9]{6,15}$")]
 GivenGroup = Annotated[str | None, QueryParameter(name="group", max_length=_WORD_LENGTH)]
 GivenTag = Annotated[str | None, QueryParameter(name="tag", max_length=_WORD_LENGTH)]
 
@@ -54,7 +53,7 @@ async def _answer(connection: AsyncConnection, member_id: UUID) -> MemberAnswer:
     return _member(found)
 
 
-@get("/members", responses=problems("invalid_phone"))
+@get("/members", responses=problems())
 async def list_members(
     services: GivenServices,
     actor: GivenKey,
@@ -71,8 +70,7 @@ async def list_members(
             return Page(items=[], next_cursor=None)
     statement = reads.members_list(group=group, tag=tag)
     if phone is not None:
-        number = parse_phone(phone, default_region=services.settings.default_region)
-        statement = statement.where(Member.phone == number.e164)
+        statement = statement.where(Member.phone == phone)
     async with services.database.connection() as connection:
         return await page(connection, statement, Member.id, _member, cursor=cursor, limit=limit)
 

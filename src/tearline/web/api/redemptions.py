@@ -11,12 +11,10 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.coupons import reads
 from tearline.coupons.counter import CounterAnswer
 from tearline.coupons.model import Redemption
-from tearline.i18n import _
 from tearline.web.access import GivenServices
 from tearline.web.api.shapes import (
     NewPreparation,
@@ -26,9 +24,9 @@ from tearline.web.api.shapes import (
     Page,
     RedemptionAnswer,
 )
-from tearline.web.api.support import GivenCursor, GivenKey, GivenLimit, problems
+from tearline.web.api.support import GivenCursor, GivenKey, GivenLimit, place_of, problems
 from tearline.web.services import Services
-from tearline.web.ui.cursors import BadCursor, Cursor, beyond, ordering
+from tearline.web.ui.cursors import Cursor, beyond, ordering
 
 _SORT = "-redeemed_at"
 _WAY = "till"
@@ -124,12 +122,7 @@ async def list_redemptions(
     if store_id is not None:
         statement = statement.where(Redemption.store_id == store_id)
     if cursor is not None:
-        try:
-            place = Cursor.decode(cursor, _SORT, value_type=datetime, id_type=UUID)
-        except BadCursor:
-            place = None
-        if place is None or place.value is None:
-            raise Refusal("invalid", fields={"cursor": _("This is not a cursor of this list.")})
+        place = place_of(cursor, _SORT, datetime)
         statement = statement.where(
             beyond(place, Redemption.redeemed_at, Redemption.id, descending=True, nullable=False)
         )

@@ -131,6 +131,21 @@ async def check_body(request: AnyRequest) -> None:
 # Lists
 
 
+def place_of(cursor: str, sort: str, value_type: type | None = None) -> Cursor:
+    """The place that a client's cursor names; refused when it is none of this list's.
+
+    Args:
+        value_type: what the list is sorted by, None when it goes by id alone.
+    """
+    try:
+        place = Cursor.decode(cursor, sort, value_type=value_type, id_type=UUID)
+        if (place.value is None) != (value_type is None):
+            raise BadCursor("a cursor of another list")
+    except BadCursor:
+        raise Refusal("invalid", fields={"cursor": _("This is not a cursor of this list.")}) from None
+    return place
+
+
 async def page(
     connection: AsyncConnection,
     statement: Select[Any],
@@ -142,10 +157,7 @@ async def page(
 ) -> Page[Shape]:
     """One page of a list, newest first: ids are made in the order of time."""
     if cursor is not None:
-        try:
-            statement = statement.where(id_column < Cursor.decode(cursor, _CURSOR_SORT, id_type=UUID).row_id)
-        except BadCursor:
-            raise Refusal("invalid", fields={"cursor": _("This is not a cursor of this list.")}) from None
+        statement = statement.where(id_column < place_of(cursor, _CURSOR_SORT).row_id)
     rows = (await connection.execute(statement.order_by(id_column.desc()).limit(limit + 1))).all()
     has_more = len(rows) > limit
     shown = rows[:limit]

@@ -39,7 +39,7 @@ async def account_page(
         member = await known_member(connection, visitor)
     if member is None:
         return Redirect(sign_in_path("/account"), status_code=303)
-    form = profile_form().filled({"name": member.name, "language": member.language})
+    form = profile_form().blank({"name": member.name, "language": member.language})
     return _page(request, member, form)
 
 

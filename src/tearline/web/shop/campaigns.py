@@ -40,7 +40,7 @@ from tearline.web.shop.tickets import coupon_face
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import render
 
-KEPT_PASSWORD_COOKIE = "tearline_gift"
+KEPT_GIFT_COOKIE = "tearline_gift"
 """Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""
 
 _KEPT_SECONDS = 900
@@ -91,7 +91,7 @@ async def show_campaign(
     request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: str
 ) -> Response[str]:
     """The campaign, with the password that a visitor typed before signing in."""
-    kept = read_note(request, KEPT_PASSWORD_COOKIE)
+    kept = read_note(request, KEPT_GIFT_COOKIE)
     password = str(kept.get("password", "")) if kept.get("code") == code.strip().upper() else ""
     return await _campaign_page(request, services, visitor, code, password=password)
 
@@ -134,7 +134,7 @@ async def make_claim(
             request, services, visitor, code, password=password, form_key=form_key, refusal=refusal
         )
     response = Redirect(f"/c/{code.strip().upper()}/claims/{answer.claim_id}", status_code=303)
-    forget_note(request, response, KEPT_PASSWORD_COOKIE, path="/c")
+    forget_note(request, response, KEPT_GIFT_COOKIE, path="/c")
     return response
 
 
@@ -234,9 +234,7 @@ def _sign_in_first(request: AnyRequest, code: str, password: str) -> Redirect:
     response = Redirect(sign_in_path(f"/c/{campaign_code}"), status_code=303)
     if password:
         values = {"code": campaign_code, "password": password}
-        response.set_cookie(
-            note_cookie(request, KEPT_PASSWORD_COOKIE, values, path="/c", seconds=_KEPT_SECONDS)
-        )
+        response.set_cookie(note_cookie(request, KEPT_GIFT_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))
     return response
 
 

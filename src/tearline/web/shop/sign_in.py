@@ -116,7 +116,7 @@ async def enter(request: AnyRequest, services: GivenServices) -> Response[str] |
 
 
 @post("/sign-out")
-async def sign_out(request: AnyRequest) -> Redirect:
+async def sign_out(request: AnyRequest) -> Response[None]:
     """Forget the session in this browser."""
     response = redirect(request, "/", flash=_("You are signed out."))
     response.set_cookie(ended_cookie(request, MEMBER_COOKIE))
@@ -124,7 +124,7 @@ async def sign_out(request: AnyRequest) -> Redirect:
 
 
 @post("/sign-out-everywhere")
-async def sign_out_all(request: AnyRequest, services: GivenServices, member: GivenMember) -> Redirect:
+async def sign_out_all(request: AnyRequest, services: GivenServices, member: GivenMember) -> Response[None]:
     """End every session of the member, on all devices."""
     async with transaction(services.database) as tx:
         await sign_out_everywhere(tx, member.member_id, member.epoch)

@@ -124,7 +124,8 @@ def read_note(request: AnyRequest, name: str) -> dict[str, str | int]:
     return {
         name: value
         for name, value in values.items()
-        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**40)
+        if isinstance(value, str)
+        or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**40)
     }
 
 

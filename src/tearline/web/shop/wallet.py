@@ -83,7 +83,7 @@ async def coupon_page(
         "shop/coupon.html",
         time_zone=ticket.time_zone,
         coupon=coupon,
-        face=large_face(coupon, language, now),
+        ticket_face=large_face(coupon, language, now),
         use=use,
         use_store=text_in(use.store_names, language) if use else None,
         use_merchant=text_in(use.merchant_names, language) if use else None,
@@ -119,7 +119,7 @@ async def coupon_ticket(
     if coupon.folder == shown:
         return Response("", status_code=204, headers={"cache-control": "no-store"})
     return render(
-        request, "shop/coupon_ticket.html", coupon=coupon, face=large_face(coupon, language, now)
+        request, "shop/coupon_ticket.html", coupon=coupon, ticket_face=large_face(coupon, language, now)
     )
 
 
@@ -136,7 +136,9 @@ async def coupon_picture(
     if coupon.folder not in ("usable", "held"):
         raise Refusal("not_found")
     drawn = io.BytesIO()
-    segno.make(coupon.code, error="m", micro=False).save(drawn, kind="svg", scale=8, dark="#000", light="#fff")
+    segno.make(coupon.code, error="m", micro=False).save(
+        drawn, kind="svg", scale=8, dark="#000", light="#fff"
+    )
     return Response(
         drawn.getvalue(),
         media_type="image/svg+xml",

@@ -11,7 +11,7 @@ STATIC_URL = "/static"
 MANIFEST = STATIC_DIRECTORY / "manifest.json"
 
 
-class AssetsMissing(RuntimeError):
+class AssetsMissingError(RuntimeError):
     """The browser files have not been built: run ``make assets``."""
 
     def __init__(self, detail: str) -> None:
@@ -25,17 +25,17 @@ def _manifest(changed_at_ns: int) -> dict[str, str]:
 
 
 def manifest() -> dict[str, str]:
-    """Logical name to built name; read again when a build has replaced the file. Raises AssetsMissing."""
+    """Logical name to built name; read again when a build has replaced the file. Raises AssetsMissingError."""
     try:
         changed_at_ns = MANIFEST.stat().st_mtime_ns
     except FileNotFoundError:
-        raise AssetsMissing(f"{MANIFEST.name} is not there") from None
+        raise AssetsMissingError(f"{MANIFEST.name} is not there") from None
     return _manifest(changed_at_ns)
 
 
 def asset_url(name: str) -> str:
-    """The address of a built file, such as ``shop.css``; may be cached for ever. Raises AssetsMissing."""
+    """The address of a built file, such as ``shop.css``; may be cached for ever. Raises AssetsMissingError."""
     try:
         return f"{STATIC_URL}/{manifest()[name]}"
     except KeyError:
-        raise AssetsMissing(name) from None
+        raise AssetsMissingError(name) from None

@@ -20,7 +20,7 @@ _LONGEST_CURSOR_CHARACTERS = 2000
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**63 - 1
 
 
-class BadCursor(ValueError):
+class BadCursor(ValueError):  # noqa: N818 - read aloud it is what was sent, not what broke
     """A cursor that this list did not give out."""
 
 
@@ -47,7 +47,9 @@ class Cursor:
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str, sort: str, value_type: type | None = None, id_type: type | None = None) -> Cursor:
+    def decode(
+        cls, text: str, sort: str, value_type: type | None = None, id_type: type | None = None
+    ) -> Cursor:
         """The cursor of a text, for a list in order ``sort``. Raises BadCursor.
 
         Args:
@@ -66,7 +68,11 @@ class Cursor:
             raise BadCursor("not a cursor") from problem
         if cursor.sort != sort:
             raise BadCursor("a cursor of another order")
-        if not _is_of(cursor.value, value_type) or cursor.row_id is None or not _is_of(cursor.row_id, id_type):
+        if (
+            not _is_of(cursor.value, value_type)
+            or cursor.row_id is None
+            or not _is_of(cursor.row_id, id_type)
+        ):
             raise BadCursor("values of other types")
         return cursor
 

@@ -101,12 +101,11 @@ def _cell(value: Any, page: Page) -> Any:
             return local.replace(tzinfo=None, microsecond=0)
         case bool():
             return translate(page.language, "Yes" if value else "No")
-        case int() | float() | Decimal() if abs(value) < _LARGEST_EXACT_NUMBER:
-            return value
+        case int() | float() | Decimal() as number:
+            is_exact = -_LARGEST_EXACT_NUMBER < number < _LARGEST_EXACT_NUMBER
+            return number if is_exact else str(number)
         case date():
             return value
-        case int() | Decimal():
-            return str(value)
     return neutralised(str(value))
 
 

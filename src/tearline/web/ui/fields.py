@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -30,13 +31,15 @@ class Problem(NamedTuple):
     """What is wrong with an input: an English sentence and its placeholders' values."""
 
     message: str
-    values: Mapping[str, object] = {}
+    values: Mapping[str, object] = MappingProxyType({})
 
 
 class Inputs:
     """The inputs of one form by name: typed text, and files."""
 
-    def __init__(self, texts: Mapping[str, Sequence[str]], files: Mapping[str, UploadFile] | None = None) -> None:
+    def __init__(
+        self, texts: Mapping[str, Sequence[str]], files: Mapping[str, UploadFile] | None = None
+    ) -> None:
         # PostgreSQL can't store NUL, and nobody types it.
         self.texts = {name: [text.replace("\x00", "") for text in all_] for name, all_ in texts.items()}
         self.files = dict(files or {})
@@ -55,7 +58,7 @@ class Reading(NamedTuple):
     """What a field made of its inputs; with problems, the value means nothing."""
 
     value: Any
-    problems: dict[str, list[Problem]] = {}
+    problems: Mapping[str, list[Problem]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,13 @@ class Text(_OneText):
     def parse(self, typed: str, inputs: Inputs, name: str) -> Reading:
         """The text, if its length and shape fit."""
         if len(typed) > self.maximum_length:
-            return self._refused(name, _("This is too long; at most %(n)s characters."), n=self.maximum_length)
+            return self._refused(
+                name, _("This is too long; at most %(n)s characters."), n=self.maximum_length
+            )
         if len(typed) < self.minimum_length:
-            return self._refused(name, _("This is too short; at least %(n)s characters."), n=self.minimum_length)
+            return self._refused(
+                name, _("This is too short; at least %(n)s characters."), n=self.minimum_length
+            )
         if self.pattern and not re.fullmatch(self.pattern, typed):
             return self._refused(name, _("This does not have the right form."))
         return Reading(typed)
@@ -153,7 +160,9 @@ class Secret(_OneText):
     def parse(self, typed: str, inputs: Inputs, name: str) -> Reading:
         """The text, unless it's too long to be a password."""
         if len(typed) > self.maximum_length:
-            return self._refused(name, _("This is too long; at most %(n)s characters."), n=self.maximum_length)
+            return self._refused(
+                name, _("This is too long; at most %(n)s characters."), n=self.maximum_length
+            )
         return Reading(typed)
 
     def write(self, value: Any, name: str) -> dict[str, list[str]]:
@@ -179,7 +188,10 @@ class Number(_OneText):
         number = int(plain)
         if not self.minimum <= number <= self.maximum:
             return self._refused(
-                name, _("Enter a number from %(minimum)s to %(maximum)s."), minimum=self.minimum, maximum=self.maximum
+                name,
+                _("Enter a number from %(minimum)s to %(maximum)s."),
+                minimum=self.minimum,
+                maximum=self.maximum,
             )
         return Reading(number)
 

@@ -64,7 +64,9 @@ def money(minor_units: int, currency: str, language: str) -> str:
     # ¤ is replaced by Babel; our own sign goes in its place, quoted as literal text.
     symbol = currency_symbol(currency, language).replace("'", "''")
     pattern = f"'{symbol}'#,##0" + ("." + "0" * digits if digits else "")
-    return format_currency(amount, currency, format=pattern, locale=locale_of(language), currency_digits=False)
+    return format_currency(
+        amount, currency, format=pattern, locale=locale_of(language), currency_digits=False
+    )
 
 
 def number(value: int | float | Decimal, language: str) -> str:
@@ -79,14 +81,20 @@ def percent(fraction: float | Decimal, language: str) -> str:
 
 def date_time(value: datetime, language: str, time_zone: str) -> str:
     """Day and time to the minute in ``time_zone``, without naming it."""
-    return babel_datetime(value, "d MMM y HH:mm" if language in ("en", "th") else "y年M月d日 HH:mm",
-                          tzinfo=ZoneInfo(time_zone), locale=locale_of(language))
+    return babel_datetime(
+        value,
+        "d MMM y HH:mm" if language in ("en", "th") else "y年M月d日 HH:mm",
+        tzinfo=ZoneInfo(time_zone),
+        locale=locale_of(language),
+    )
 
 
 def day(value: date | datetime, language: str, time_zone: str) -> str:
     """The day; of a time, the day that it falls on in ``time_zone``."""
     local_day = value.astimezone(ZoneInfo(time_zone)).date() if isinstance(value, datetime) else value
-    return babel_date(local_day, "d MMM y" if language in ("en", "th") else "y年M月d日", locale=locale_of(language))
+    return babel_date(
+        local_day, "d MMM y" if language in ("en", "th") else "y年M月d日", locale=locale_of(language)
+    )
 
 
 def time_of_day(value: datetime, language: str, time_zone: str) -> str:

@@ -1,15 +1,15 @@
 """A form is written once, as a list of fields; it reads a post, and shows again what was typed.
 
-    OFFER_FORM = Form(
-        Section(_("Basics"), Text("code", _("Code")), Localised("names", _("Name"))),
-        Money("minimum_spend", _("Minimum spend"), is_required=False),
-    )
+OFFER_FORM = Form(
+    Section(_("Basics"), Text("code", _("Code")), Localised("names", _("Name"))),
+    Money("minimum_spend", _("Minimum spend"), is_required=False),
+)
 
-    form = OFFER_FORM.blank(values)              # GET: a new one, or an existing one's values
-    form = await OFFER_FORM.read(request)        # POST
-    if not form.is_valid:
-        return render(request, "console/offer_form.html", form=form, status_code=form.status_code)
-    await create_offer(tx, **form.values)
+form = OFFER_FORM.blank(values)              # GET: a new one, or an existing one's values
+form = await OFFER_FORM.read(request)        # POST
+if not form.is_valid:
+    return render(request, "console/offer_form.html", form=form, status_code=form.status_code)
+await create_offer(tx, **form.values)
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ class Rows(Field):
 class Section:
     """Fields under one heading."""
 
-    def __init__(self, title: str, *fields: Field, help: str = "") -> None:
+    def __init__(self, title: str, *fields: Field, note: str = "") -> None:
         self.title = title
-        self.help = help
+        self.note = note
         self.fields = fields
 
 
@@ -144,7 +144,9 @@ class Form:
 
     def __init__(self, *parts: Field | Section) -> None:
         loose = [part for part in parts if isinstance(part, Field)]
-        self.sections = ([Section("", *loose)] if loose else []) + [p for p in parts if isinstance(p, Section)]
+        self.sections = ([Section("", *loose)] if loose else []) + [
+            p for p in parts if isinstance(p, Section)
+        ]
         self.fields: dict[str, Field] = {}
         for section in self.sections:
             for field in section.fields:
@@ -156,7 +158,9 @@ class Form:
         """The form showing ``values`` by field name; a field without one shows its default."""
         return BoundForm(self, Inputs(self._inputs_of(values or {})), values={}, problems={}, is_posted=False)
 
-    async def read(self, request: Request[Any, Any, Any], shown: Mapping[str, Any] | None = None) -> BoundForm:
+    async def read(
+        self, request: Request[Any, Any, Any], shown: Mapping[str, Any] | None = None
+    ) -> BoundForm:
         """The form as it was posted.
 
         Args:
@@ -240,7 +244,9 @@ class BoundForm:
         """Say what is wrong with an input (``"ends_at"``, ``"prizes-0-password"``), or with all of it (``""``)."""
         self.problems.setdefault(name, []).append(Problem(message, values))
 
-    def add_refusal(self, refusal: Refusal, names: Mapping[str, str] | Callable[[str], str] | None = None) -> None:
+    def add_refusal(
+        self, refusal: Refusal, names: Mapping[str, str] | Callable[[str], str] | None = None
+    ) -> None:
         """Show a refusal: what it says of single fields at those, anything else above the form.
 
         Args:

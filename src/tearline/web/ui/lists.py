@@ -216,7 +216,13 @@ class ListDefinition:
         backwards = cursor is not None and cursor.is_before
         wanted = narrowed if cursor is None else narrowed.where(order.beyond(cursor, self.id_column))
         arranged = wanted.order_by(None).order_by(*order.by(self.id_column, backwards=backwards))
-        rows = list((await connection.execute(_with_place(arranged, order, self.id_column).limit(self.page_size + 1))).all())
+        rows = list(
+            (
+                await connection.execute(
+                    _with_place(arranged, order, self.id_column).limit(self.page_size + 1)
+                )
+            ).all()
+        )
         has_more = len(rows) > self.page_size
         rows = rows[: self.page_size]
         if backwards:
@@ -272,7 +278,9 @@ class ListDefinition:
     def arranged(self, page: Page, statement: Select[Any]) -> Select[Any]:
         """The statement filtered and sorted, whole."""
         order = self._order(page)
-        return self.filtered(page, statement).order_by(None).order_by(*order.by(self.id_column, backwards=False))
+        return (
+            self.filtered(page, statement).order_by(None).order_by(*order.by(self.id_column, backwards=False))
+        )
 
     def column(self, key: str) -> Column | None:
         """The column of a key."""
@@ -307,11 +315,17 @@ class _Order:
 
     def by(self, row_id: Expression, *, backwards: bool) -> list[ColumnElement[Any]]:
         arrange = reversed_ordering if backwards else ordering
-        return arrange(_element(self.key), _element(row_id), descending=self.is_descending, nullable=self.is_nullable)
+        return arrange(
+            _element(self.key), _element(row_id), descending=self.is_descending, nullable=self.is_nullable
+        )
 
     def beyond(self, cursor: Cursor, row_id: Expression) -> ColumnElement[bool]:
         return beyond(
-            cursor, _element(self.key), _element(row_id), descending=self.is_descending, nullable=self.is_nullable
+            cursor,
+            _element(self.key),
+            _element(row_id),
+            descending=self.is_descending,
+            nullable=self.is_nullable,
         )
 
 
@@ -363,7 +377,11 @@ class Listing:
     def sort_choices(self) -> list[tuple[str, Column, bool]]:
         """Every order, for a phone that shows no headings: its value, column, and whether it descends."""
         sortable = [column for column in self.columns if column.is_sortable]
-        return [(f"{'-' if down else ''}{column.key}", column, down) for column in sortable for down in (False, True)]
+        return [
+            (f"{'-' if down else ''}{column.key}", column, down)
+            for column in sortable
+            for down in (False, True)
+        ]
 
     @property
     def kept_query(self) -> list[tuple[str, str]]:
@@ -415,7 +433,9 @@ class Listing:
         """Where a cell's value links to, or ""."""
         if not column.href:
             return ""
-        return column.href.format_map({key: quote(str(value), safe="") for key, value in row._mapping.items()})
+        return column.href.format_map(
+            {key: quote(str(value), safe="") for key, value in row._mapping.items()}
+        )
 
     def export_url(self, file_format: str) -> str:
         """The address of the export, with this page's filters and order."""

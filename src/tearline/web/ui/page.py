@@ -111,8 +111,15 @@ def cookies_after(request: Request[Any, Any, Any], page: Page) -> list[Cookie]:
     cookies = []
     if dict(page.query).get("lang") and request.cookies.get(LANGUAGE_COOKIE) != page.language:
         cookies.append(
-            Cookie(LANGUAGE_COOKIE, value=page.language, path="/", max_age=_YEAR_SECONDS, samesite="lax",
-                   httponly=True, secure=secure)
+            Cookie(
+                LANGUAGE_COOKIE,
+                value=page.language,
+                path="/",
+                max_age=_YEAR_SECONDS,
+                samesite="lax",
+                httponly=True,
+                secure=secure,
+            )
         )
     if FLASH_COOKIE in request.cookies:
         cookies.append(Cookie(FLASH_COOKIE, value="", path="/", max_age=0, samesite="lax", httponly=True))
@@ -123,8 +130,15 @@ def flash_cookie(request: Request[Any, Any, Any], flash: Flash) -> Cookie:
     """The cookie that carries a message over a redirect. Templates escape it: a stranger may have written it."""
     packed = json.dumps([flash.kind, flash.text[: _FLASH_LIMIT_CHARACTERS // 4]]).encode()
     value = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-    return Cookie(FLASH_COOKIE, value=value, path="/", max_age=60, samesite="lax", httponly=True,
-                  secure=settings_of(request).cookies_are_secure)
+    return Cookie(
+        FLASH_COOKIE,
+        value=value,
+        path="/",
+        max_age=60,
+        samesite="lax",
+        httponly=True,
+        secure=settings_of(request).cookies_are_secure,
+    )
 
 
 def _read_flash(cookie: str | None) -> Flash | None:
@@ -134,7 +148,9 @@ def _read_flash(cookie: str | None) -> Flash | None:
         unpacked = json.loads(base64.urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4)))
     except (ValueError, binascii.Error):
         return None
-    if not (isinstance(unpacked, list) and len(unpacked) == 2 and all(isinstance(part, str) for part in unpacked)):
+    if not (
+        isinstance(unpacked, list) and len(unpacked) == 2 and all(isinstance(part, str) for part in unpacked)
+    ):
         return None
     kind, text = unpacked
     return Flash(text=text, kind=kind if kind in ("good", "warn", "bad") else "good")

@@ -107,7 +107,12 @@ def render(
 
 
 def redirect(
-    request: Request[Any, Any, Any], path: str, *, flash: str | None = None, kind: str = "good", **values: object
+    request: Request[Any, Any, Any],
+    path: str,
+    *,
+    flash: str | None = None,
+    kind: str = "good",
+    **values: object,
 ) -> Response[Any]:
     """Send the browser to ``path`` (303 See Other), to show ``flash`` there.
 
@@ -117,7 +122,9 @@ def redirect(
     """
     cookies = []
     if flash is not None:
-        cookies.append(flash_cookie(request, Flash(i18n.translate(language_of(request), flash, **values), kind)))
+        cookies.append(
+            flash_cookie(request, Flash(i18n.translate(language_of(request), flash, **values), kind))
+        )
     return Redirect(path, status_code=303, cookies=cookies, headers={"cache-control": "no-store"})
 
 
@@ -125,8 +132,10 @@ def render_text(template: str, page: Page, values: Mapping[str, Any]) -> str:
     """The template's text for a page; ``render`` without HTTP."""
     token = current_page.set(page)
     try:
-        return environment().get_template(template).render(
-            {**values, "page": page, "language": page.language, "time_zone": page.time_zone}
+        return (
+            environment()
+            .get_template(template)
+            .render({**values, "page": page, "language": page.language, "time_zone": page.time_zone})
         )
     finally:
         current_page.reset(token)
@@ -169,7 +178,9 @@ def environment() -> Environment:
             "date": date_filter,
             "date_time": date_time_filter,
             "time": lambda value, zone=None: formats.time_of_day(value, _language(), zone or _time_zone()),
-            "window": lambda start, end=None, zone=None: formats.window(start, end, _language(), zone or _time_zone()),
+            "window": lambda start, end=None, zone=None: formats.window(
+                start, end, _language(), zone or _time_zone()
+            ),
             "time_zone_name": lambda zone: formats.time_zone_name(zone, _language()),
             "localised": lambda texts: i18n.localised(texts, _language()),
             "iso": lambda value: value.isoformat(),

@@ -28,17 +28,21 @@ SAMPLE_FORM = forms.Form(
         forms.Choice("currency", "Currency", choices=[("HKD", "HKD"), ("THB", "THB"), ("JPY", "JPY")]),
         forms.Localised("names", "Name"),
         forms.Localised("terms", "Terms", is_long=True, is_required=False, maximum_length=5000),
-        help="What the member sees first.",
+        note="What the member sees first.",
     ),
     forms.Section(
         "Benefit",
-        forms.Choice("kind", "Kind", choices=[("amount", "Amount off"), ("percent", "Percent off")], is_open=True),
+        forms.Choice(
+            "kind", "Kind", choices=[("amount", "Amount off"), ("percent", "Percent off")], is_open=True
+        ),
         forms.Money("minimum_spend", "Minimum spend", currency_field="currency", is_required=False),
         forms.Percent("share", "Platform's share"),
         forms.Number("days", "Valid for", unit="days", minimum=1, maximum=365),
         forms.DateTime("starts_at", "Starts"),
         forms.Day("last_day", "Last day", is_required=False),
-        forms.Choices("weekdays", "Weekdays", choices=[("mon", "Monday"), ("tue", "Tuesday"), ("wed", "Wednesday")]),
+        forms.Choices(
+            "weekdays", "Weekdays", choices=[("mon", "Monday"), ("tue", "Tuesday"), ("wed", "Wednesday")]
+        ),
         forms.Checkbox("is_combined", "May be combined with other coupons"),
         forms.Upload("picture", "Picture", accept="image/*", is_required=False),
         forms.Text("merchant", "Merchant", is_read_only=True, is_required=False),
