@@ -7,6 +7,9 @@ import { BarcodeDetector, prepareZXingModule } from "barcode-detector/ponyfill";
 const LOOK_AGAIN_MILLISECONDS = 120;
 const FORMATS = ["qr_code", "code_128", "ean_13", "data_matrix"];
 const LONGEST_PHOTO_SIDE = 1600;
+// A page that answers a scan with a refusal must not scan the same code again before anyone has read it.
+const REST_MILLISECONDS = 10_000;
+const LAST_SCAN = "tearline-last-scan";
 
 class Scanner {
   constructor(root) {
@@ -37,6 +40,7 @@ class Scanner {
   }
 
   async startIfAllowedBefore() {
+    if (Date.now() - Number(sessionStorage.getItem(LAST_SCAN)) < REST_MILLISECONDS) return;
     try {
       const permission = await navigator.permissions.query({ name: "camera" });
       if (permission.state === "granted") this.start();
@@ -105,6 +109,7 @@ class Scanner {
   found({ rawValue, format }) {
     this.stop();
     navigator.vibrate?.(40);
+    sessionStorage.setItem(LAST_SCAN, String(Date.now()));
     const event = new CustomEvent("scanned", { bubbles: true, cancelable: true, detail: { text: rawValue, format } });
     if (!this.root.dispatchEvent(event)) return;
     const input = document.getElementById(this.root.dataset.field);

@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy import func, select, text, update
-from tests.worlds import World, make_world
 
 from tearline.campaigns import desk_sql
 from tearline.campaigns.desk import ClaimAnswer, ClaimDesk
@@ -23,6 +22,7 @@ from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
 from tearline.insight.audit import run_audit
 from tearline.offers.model import Offer
+from tests.worlds import World, make_world
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
-from tests.counters import Issued, desk, person, till, world_with_coupons
-from tests.worlds import World
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, Actor
@@ -29,6 +27,8 @@ from tearline.coupons.model import Coupon, CouponHold, Redemption, Reversal
 from tearline.db import Database, new_id, transaction
 from tearline.db.engine import HotConnection
 from tearline.insight.audit import run_audit
+from tests.counters import Issued, desk, person, till, world_with_coupons
+from tests.worlds import World
 
 pytestmark = pytest.mark.anyio
 
@@ -392,7 +392,7 @@ def _locking_slowly(direction: str) -> str:
         "ORDER BY coupon.member_id, coupon.id",
         f"ORDER BY coupon.member_id {direction}, coupon.id {direction}",
     )
-    return f"SELECT locked.* FROM ({ordered}) AS locked WHERE pg_sleep(0.02) IS NOT NULL"
+    return f"SELECT locked.*, pg_sleep(0.02) FROM ({ordered}) AS locked"
 
 
 class SlowLocking(RacingDesk):

@@ -24,3 +24,11 @@ async def test_unknown_page_is_a_page(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nothing/at/all")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_the_gallery(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/dev/ui")).status_code == 200
+    assert (await client.get("/dev/outbox")).status_code == 200
+    assert (await client.get("/problems")).status_code == 200
+    assert (await client.get("/problems/sold_out")).status_code == 200
+    print((await client.get("/problems/sold_outx")).text)

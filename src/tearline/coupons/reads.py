@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.core import codes
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.coupons.model import Coupon, CouponCode, Redemption, Reversal
+from tearline.coupons.model import Coupon, CouponCode, CouponHold, Redemption, Reversal
 from tearline.coupons.rotation import coupon_secret
 from tearline.db import LocalisedText
 from tearline.merchants.model import ApiKey, Merchant, Staff, Store
@@ -177,6 +177,83 @@ async def use_of(connection: AsyncConnection, member_id: UUID, coupon_id: UUID) 
     )
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Use(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class UseHere:
+    """When, where and by whom a coupon was used at one merchant."""
+
+    redemption_id: UUID
+    redeemed_at: datetime
+    store_id: UUID
+    store_names: LocalisedText
+    staff_id: UUID | None
+    staff_name: str | None
+    """None for a till."""
+
+
+async def use_at_merchant(connection: AsyncConnection, merchant_id: UUID, code: str) -> UseHere | None:
+    """The redemption of a coupon, by its code, that stands at this merchant; None when there is none."""
+    query = (
+        select(
+            Redemption.id, Redemption.redeemed_at, Redemption.store_id, Store.names, Redemption.staff_id, Staff.name
+        )
+        .select_from(CouponCode)
+        .join(
+            Redemption,
+            and_(Redemption.member_id == CouponCode.member_id, Redemption.coupon_id == CouponCode.coupon_id),
+        )
+        .join(Store, Store.id == Redemption.store_id)
+        .outerjoin(Staff, Staff.id == Redemption.staff_id)
+        .outerjoin(
+            Reversal,
+            and_(Reversal.member_id == Redemption.member_id, Reversal.redemption_id == Redemption.id),
+        )
+        .where(CouponCode.code == code, Redemption.merchant_id == merchant_id, Reversal.id.is_(None))
+        .order_by(Redemption.redeemed_at.desc())
+        .limit(1)
+    )  # fmt: skip
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else UseHere(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A coupon that was kept for a counter.
+
+    Attributes:
+        verified: how it was read: ``rotating`` or ``code``.
+        is_in_force: False once it was redeemed, released, taken over or kept too long.
+    """
+
+    hold_id: UUID
+    verified: str
+    coupon: WalletCoupon
+    is_in_force: bool
+
+
+async def preparation(
+    connection: AsyncConnection, actor: Actor, hold_id: UUID, now: datetime
+) -> Preparation:
+    """A preparation made by this actor or at their store.
+
+    Raises:
+        Refusal: ``not_found``, also for anybody else's.
+    """
+    statement = select(CouponHold.__table__).where(CouponHold.id == hold_id)
+    hold = (await connection.execute(statement)).one_or_none()
+    if hold is None or hold.merchant_id != actor.merchant_id:
+        raise Refusal("not_found")
+    if hold.staff_id != actor.id and hold.store_id != actor.store_id:
+        raise Refusal("not_found")
+    query = (
+        _coupons(now)
+        .add_columns(Coupon.hold_id)
+        .where(Coupon.member_id == hold.member_id, Coupon.id == hold.coupon_id)
+    )
+    row = (await connection.execute(query)).one()
+    is_in_force = row.coupon_state == "held" and row.hold_id == hold_id
+    return Preparation(hold_id, hold.verified, _wallet_coupon(row), is_in_force)
 
 
 def redemptions_list(actor: Actor) -> Select[Any]:

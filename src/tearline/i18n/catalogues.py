@@ -19,7 +19,8 @@ from tearline.i18n import DEFAULT_LANGUAGE, DOMAIN, LANGUAGES, LOCALES_DIRECTORY
 
 PACKAGE_DIRECTORY = Path(__file__).parents[1]
 EXTRACTED = [("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.txt", "jinja2")]
-JINJA_OPTIONS = {"silent": "false", "trimmed": "true"}
+# The tags that the pages' Jinja environment knows; a file that does not parse is an error, not left out.
+JINJA_OPTIONS = {"silent": "false", "trimmed": "true", "extensions": "jinja2.ext.do,jinja2.ext.loopcontrols"}
 KEYWORDS = {
     "_": None,
     "gettext": None,

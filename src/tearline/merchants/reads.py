@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
-from tearline.merchants.model import AnyRow, AnySelect, Merchant, Store
+from tearline.db import LocalisedText
+from tearline.merchants.model import AnyRow, AnySelect, Merchant, Staff, Store
 
 
 def merchant_list(actor: Actor) -> AnySelect:
@@ -84,6 +86,48 @@ async def open_stores(connection: AsyncConnection, merchant_id: UUID) -> list[An
             )
         ).all()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Where somebody of a merchant's staff works; ``store_names`` is None until they have chosen a store."""
+
+    merchant_names: LocalisedText
+    merchant_edge: str
+    store_names: LocalisedText | None
+
+
+async def counter(connection: AsyncConnection, merchant_id: UUID, store_id: UUID | None) -> Counter:
+    """The merchant and the store that the head of the counter's pages names."""
+    is_the_store = and_(Store.id == store_id, Store.merchant_id == Merchant.id)
+    statement = (
+        select(Merchant.names, Merchant.edge, Store.names.label("store_names"))
+        .outerjoin(Store, is_the_store)
+        .where(Merchant.id == merchant_id)
+    )
+    return Counter(*await _one(connection, statement))
+
+
+def colleagues(actor: Actor) -> AnySelect:
+    """The staff of the actor's own merchant, to look at; never what signs in. Not yet sorted.
+
+    Making and changing accounts is ``merchants.staff``'s, for those who have ``staff.manage``.
+    """
+    actor.require("merchants.read")
+    return (
+        select(
+            Staff.id, Staff.name, Staff.email, Staff.role, Staff.state, Staff.store_id,
+            Store.names.label("store_names"), Staff.totp_secret.is_not(None).label("has_totp"), Staff.created_at,
+        )
+        .outerjoin(Store, Store.id == Staff.store_id)
+        .where(Staff.merchant_id == actor.merchant_id)
+    )  # fmt: skip
+
+
+async def colleague_names(connection: AsyncConnection, merchant_id: UUID) -> list[tuple[UUID, str]]:
+    """Id and name of everyone who works or worked for a merchant, by name, for a filter."""
+    statement = select(Staff.id, Staff.name).where(Staff.merchant_id == merchant_id).order_by(Staff.name)
+    return [(row.id, row.name) for row in await connection.execute(statement)]
 
 
 async def _one(connection: AsyncConnection, statement: AnySelect) -> AnyRow:

@@ -24,7 +24,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import Message, Receive, Scope, Send
 
 from tearline.config import Settings, load_settings
-from tearline.web import access, api, console, dev, health, merchant, metrics, shop
+from tearline.web import access, api, dev, health, metrics, problem_pages
 from tearline.web.api.hot import HotLane
 from tearline.web.limits import STANDING_KEY
 from tearline.web.logs import configure_logging
@@ -145,7 +145,7 @@ def _litestar(settings: Settings, lifespan: Any) -> Litestar:
 
 
 def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
-    routes: list[Router | BaseRouteHandler] = [*health.routes(), api.router(), *_faces()]
+    routes: list[Router | BaseRouteHandler] = [*health.routes(), *problem_pages.HANDLERS, api.router(), *_faces()]
     if STATIC_DIRECTORY.is_dir():
         routes.append(
             create_static_files_router(
@@ -161,7 +161,16 @@ def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
 
 
 def _faces() -> list[Router]:
-    return [face.router() for face in (shop, console, merchant) if hasattr(face, "router")]
+    # TEMPORARY while the faces are being written side by side: one that does not import is left out.
+    import importlib
+
+    faces = []
+    for name in ("shop", "console", "merchant"):
+        try:
+            faces.append(importlib.import_module(f"tearline.web.{name}").router())
+        except (ImportError, AttributeError) as error:
+            log.warning("face left out", face=name, error=str(error))
+    return faces
 
 
 def _keep_forever(response: Response[Any]) -> Response[Any]:

@@ -35,7 +35,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 REQUEST_ID_KEY = "tearline_request_id"
 """Where the application puts the request's id in the ASGI scope."""
 INTERNAL_ERROR = "internal_error"
-_INTERNAL_SENTENCE = _("Something went wrong on our side. It has been noted; please try again.")
+INTERNAL_SENTENCE = _("Something went wrong on our side. It has been noted; please try again.")
 _DEFAULT_RETRY_AFTER_SECONDS = {429: 60, 503: 1}
 
 _REASON_OF_STATUS = {
@@ -140,7 +140,7 @@ def internal_problem(language: str, request_id: str) -> dict[str, Any]:
         "title": HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
         "status": 500,
         "reason": INTERNAL_ERROR,
-        "detail": translate(language, _INTERNAL_SENTENCE),
+        "detail": translate(language, INTERNAL_SENTENCE),
         "instance": f"urn:tearline:request:{request_id}",
     }
 
@@ -203,12 +203,12 @@ def _error_page(request: Request[Any, Any, Any], error: Exception, request_id: s
     refusal = refusal_of(error)
     if refusal is None:
         log.error("request failed", request_id=request_id, exc_info=error)
-        status, headers, sentence, reason = 500, {}, translate(language, _INTERNAL_SENTENCE), INTERNAL_ERROR
+        status, headers, sentence, reason = 500, {}, translate(language, INTERNAL_SENTENCE), INTERNAL_ERROR
     else:
         metrics.refusals.labels(refusal.reason).inc()
         status, headers = refusal.status, problem_headers(refusal, language)
         sentence, reason = sentence_of(refusal, language), refusal.reason
-    values = {"status": status, "reason": reason, "sentence_text": sentence, "request_id": request_id}
+    values: dict[str, Any] = {"status": status, "reason": reason, "sentence_text": sentence, "request_id": request_id}
     try:
         return render(request, "error.html", status_code=status, headers=headers, **values)
     except Exception:

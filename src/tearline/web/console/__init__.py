@@ -1,0 +1,57 @@
+"""The console: where the operator's staff run the installation."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from tearline.web.access import CONSOLE
+from tearline.web.console import (
+    account,
+    audit,
+    campaign_page,
+    campaigns,
+    keys,
+    member_page,
+    members,
+    membership,
+    merchants,
+    offers,
+    overview,
+    prizes,
+    sign_in,
+    staff,
+    staff_page,
+    stores,
+)
+from tearline.web.console.support import FORM_LIMIT_BYTES, answer_refusal
+
+__all__ = ["router"]
+
+
+def router() -> Router:
+    """Everything at ``/console``."""
+    return Router(
+        "/console",
+        dependencies=CONSOLE,
+        exception_handlers={Exception: answer_refusal},
+        request_max_body_size=FORM_LIMIT_BYTES,
+        route_handlers=[
+            *sign_in.HANDLERS,
+            *overview.HANDLERS,
+            *account.HANDLERS,
+            *merchants.HANDLERS,
+            *stores.HANDLERS,
+            *offers.HANDLERS,
+            *campaigns.HANDLERS,
+            *campaign_page.HANDLERS,
+            *prizes.HANDLERS,
+            *members.HANDLERS,
+            *member_page.HANDLERS,
+            *membership.HANDLERS,
+            *staff.HANDLERS,
+            *staff_page.HANDLERS,
+            *keys.HANDLERS,
+            *audit.HANDLERS,
+        ],
+        include_in_schema=False,
+    )

@@ -1,0 +1,32 @@
+"""The merchant face: the counter, where cashiers scan and redeem, and a merchant's view of its own business."""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.di import Provide
+
+from tearline.core.refusal import Refusal
+from tearline.web.access import COUNTER
+from tearline.web.merchant import account, business, installable, redemptions, scan, sign_in, stores
+from tearline.web.merchant.support import answer_refusal, here
+
+__all__ = ["router"]
+
+
+def router() -> Router:
+    """Everything under ``/merchant``."""
+    return Router(
+        "/merchant",
+        dependencies={**COUNTER, "here": Provide(here)},
+        route_handlers=[
+            *sign_in.HANDLERS,
+            *stores.HANDLERS,
+            *scan.HANDLERS,
+            *redemptions.HANDLERS,
+            *business.HANDLERS,
+            *account.HANDLERS,
+            *installable.HANDLERS,
+        ],
+        exception_handlers={Refusal: answer_refusal},
+        include_in_schema=False,
+    )

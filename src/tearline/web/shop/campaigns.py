@@ -88,7 +88,7 @@ def _state_of(page: CampaignPage) -> str:
 
 @get("/c/{code:str}")
 async def show_campaign(
-    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: str
+    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: FromPath[str]
 ) -> Response[str]:
     """The campaign, with the password that a visitor typed before signing in."""
     kept = read_note(request, KEPT_GIFT_COOKIE)
@@ -97,7 +97,7 @@ async def show_campaign(
 
 
 @get("/c/{code:str}/claims")
-async def claims_by_address(request: AnyRequest, code: str) -> Redirect:
+async def claims_by_address(request: AnyRequest, code: FromPath[str]) -> Redirect:
     """Where a refused claim's page stands in the browser's address line, such as for its language links."""
     query = request.scope["query_string"].decode("latin-1")
     return Redirect(f"/c/{code}" + (f"?{query}" if query else ""), status_code=303)
@@ -105,7 +105,7 @@ async def claims_by_address(request: AnyRequest, code: str) -> Redirect:
 
 @post("/c/{code:str}/claims")
 async def make_claim(
-    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: str
+    request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: FromPath[str]
 ) -> Response[str] | Redirect:
     """Open the gift of a password; a refusal is told on the campaign's page, which keeps what was typed."""
     form = await readable_form(request)
@@ -140,7 +140,7 @@ async def make_claim(
 
 @get("/c/{code:str}/claims/{claim_id:uuid}")
 async def show_claim(
-    request: AnyRequest, services: GivenServices, member: GivenMember, code: str, claim_id: UUID
+    request: AnyRequest, services: GivenServices, member: GivenMember, code: str, claim_id: FromPath[UUID]
 ) -> Response[str]:
     """The gift: the coupons of one claim of this member."""
     now, language = services.now(), language_of(request)

@@ -14,6 +14,8 @@ from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import render
 
 _TICKETS_SHOWN = 2
+# What can be opened now comes first; among alike ones the order of the question stands.
+_ORDER = ("running", "scheduled", "paused", "gone", "ended")
 
 
 @get("/")
@@ -35,7 +37,7 @@ async def home(request: AnyRequest, services: GivenServices, visitor: GivenVisit
         request,
         "shop/home.html",
         member=member,
-        cards=[card_of(page, language) for page in pages],
+        cards=sorted((card_of(page, language) for page in pages), key=lambda card: _ORDER.index(card.state)),
         counts=counts,
         soon=soon,
         tickets=tickets,

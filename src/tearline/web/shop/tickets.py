@@ -10,9 +10,8 @@ from markupsafe import Markup
 
 from tearline.coupons.reads import WalletCoupon
 from tearline.i18n import _, translate
-from tearline.i18n.formats import date_time, day
+from tearline.i18n.formats import day
 from tearline.offers.describe import Stub, hours_text, stub_value, until_text
-from tearline.offers.reads import Ticket
 from tearline.offers.stored import validity_from
 from tearline.web.shop.support import days_left_text, text_in
 
@@ -43,27 +42,33 @@ class TicketFace:
     href: str = ""
 
 
-def coupon_face(
-    coupon: WalletCoupon, language: str, now: datetime, *, lines: list[str | Markup] | None = None
-) -> TicketFace:
-    """A member's coupon as a ticket that leads to its page."""
+def coupon_face(coupon: WalletCoupon, language: str, now: datetime, *, is_large: bool = False) -> TicketFace:
+    """A member's coupon as a ticket that leads to its page.
+
+    Args:
+        is_large: for the coupon's own page, where its times stand below.
+    """
     tag, tag_kind = _tag(coupon, language, now)
+    if is_large and coupon.folder not in ("usable", "upcoming"):
+        tag = translate(language, FOLDER_NAMES[coupon.folder])
     ticket = coupon.ticket
+    name = text_in(ticket.names, language)
+    # An offer of the platform goes by its own name, and tells more in the line below.
+    title, line = (
+        (text_in(ticket.merchant_names, language), name)
+        if ticket.merchant_names
+        else (name, text_in(ticket.summaries, language))
+    )
     return TicketFace(
         stub=stub_value(ticket, language),
-        title=owner_name(ticket, language),
-        lines=[text_in(ticket.names, language), *_when(coupon, language)] if lines is None else lines,
+        title=title,
+        lines=[line] if is_large else [line, *_when(coupon, language)],
         edge=ticket.merchant_edge or "vermilion",
         state={"used": "torn", "expired": "quiet", "void": "quiet"}.get(coupon.folder, "open"),
         tag=tag,
         tag_kind=tag_kind,
         href=f"/wallet/{coupon.id}",
     )
-
-
-def owner_name(ticket: Ticket, language: str) -> Markup:
-    """Whose offer it is; for one of the platform, what it is called."""
-    return text_in(ticket.merchant_names or ticket.names, language)
 
 
 def days_left(coupon: WalletCoupon, now: datetime) -> int:
@@ -92,7 +97,7 @@ def _tag(coupon: WalletCoupon, language: str, now: datetime) -> tuple[str, str]:
         case "held":
             return translate(language, _("In use at a counter")), "warn"
         case "used":
-            when = date_time(coupon.changed_at, language, zone)
+            when = day(coupon.changed_at, language, zone)
             return translate(language, _("Used %(when)s"), when=when), ""
         case "expired":
             when = until_text(coupon.valid_until, language, zone)

@@ -22,7 +22,7 @@ from tearline.offers.reads import Place, places, where_names
 from tearline.offers.stored import benefit_from
 from tearline.web.access import AnyRequest, GivenMember, GivenServices
 from tearline.web.shop.support import picture_url, signed_in_member, text_in
-from tearline.web.shop.tickets import FOLDER_NAMES, TicketFace, coupon_face
+from tearline.web.shop.tickets import FOLDER_NAMES, coupon_face
 from tearline.web.ui.cursors import BadCursor, Cursor
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import render
@@ -63,7 +63,7 @@ async def wallet_page(request: AnyRequest, services: GivenServices, member: Give
 
 @get("/wallet/{coupon_id:uuid}")
 async def coupon_page(
-    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: UUID
+    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: FromPath[UUID]
 ) -> Response[str]:
     """One coupon, large, with its QR code."""
     now, language = services.now(), language_of(request)
@@ -83,7 +83,7 @@ async def coupon_page(
         "shop/coupon.html",
         time_zone=ticket.time_zone,
         coupon=coupon,
-        ticket_face=large_face(coupon, language, now),
+        ticket_face=coupon_face(coupon, language, now, is_large=True),
         use=use,
         use_store=text_in(use.store_names, language) if use else None,
         use_merchant=text_in(use.merchant_names, language) if use else None,
@@ -104,7 +104,7 @@ async def coupon_page(
 
 @get("/wallet/{coupon_id:uuid}/ticket")
 async def coupon_ticket(
-    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: UUID, shown: str = ""
+    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: FromPath[UUID], shown: FromQuery[str] = ""
 ) -> Response[str]:
     """The ticket again, torn, once the coupon that a page shows has been used; 204 while nothing has changed.
 
@@ -119,13 +119,16 @@ async def coupon_ticket(
     if coupon.folder == shown:
         return Response("", status_code=204, headers={"cache-control": "no-store"})
     return render(
-        request, "shop/coupon_ticket.html", coupon=coupon, ticket_face=large_face(coupon, language, now)
+        request,
+        "shop/coupon_ticket.html",
+        coupon=coupon,
+        ticket_face=coupon_face(coupon, language, now, is_large=True),
     )
 
 
 @get("/wallet/{coupon_id:uuid}/qr.svg")
 async def coupon_picture(
-    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: UUID
+    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: FromPath[UUID]
 ) -> Response[bytes]:
     """The plain code as a QR code, for a browser without scripts: it does not rotate."""
     async with services.database.connection() as connection:
@@ -144,11 +147,6 @@ async def coupon_picture(
         media_type="image/svg+xml",
         headers={"cache-control": "no-store", "content-disposition": "inline"},
     )
-
-
-def large_face(coupon: WalletCoupon, language: str, now: datetime) -> TicketFace:
-    """The coupon as its own page shows it: its facts stand below, so the ticket names only the offer."""
-    return coupon_face(coupon, language, now, lines=[text_in(coupon.ticket.names, language)])
 
 
 def _validity(coupon: WalletCoupon, language: str) -> str:

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import xlsxwriter
 from sqlalchemy import Row
 
-from tearline.i18n import localised, translate
+from tearline.i18n import _, localised, translate
 from tearline.web.ui.formats import major_units
 from tearline.web.ui.page import Page
 
@@ -87,7 +87,7 @@ def cells_of(columns: Sequence[ExportColumn], row: Row[Any], page: Page) -> list
             case "tag" if value is not None:
                 value = translate(page.language, column.label_of(value))
             case "yes_no" if value is not None:
-                value = translate(page.language, "Yes" if value else "No")
+                value = translate(page.language, _("Yes") if value else _("No"))
         cells.append(_cell(value, page))
     return cells
 
@@ -100,7 +100,7 @@ def _cell(value: Any, page: Page) -> Any:
             local = value.astimezone(ZoneInfo(page.time_zone)) if value.tzinfo else value
             return local.replace(tzinfo=None, microsecond=0)
         case bool():
-            return translate(page.language, "Yes" if value else "No")
+            return translate(page.language, _("Yes") if value else _("No"))
         case int() | float() | Decimal() as number:
             is_exact = -_LARGEST_EXACT_NUMBER < number < _LARGEST_EXACT_NUMBER
             return number if is_exact else str(number)

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -140,6 +140,36 @@ class LongText(Text):
     maximum_length: int = 10_000
     rows: int = 4
     kind: ClassVar[str] = "textarea"
+
+
+@dataclass(frozen=True)
+class Lines(Field):
+    """Short texts, one a line or between commas; a list, each once, in the order typed."""
+
+    is_required: bool = False
+    maximum_lines: int = 200
+    maximum_length: int = 200
+    """Of each text."""
+    rows: int = 3
+    kind: ClassVar[str] = "lines"
+
+    def read(self, inputs: Inputs, name: str) -> Reading:
+        """The texts, without blanks."""
+        typed = re.split(r"[\r\n,，、;；]+", inputs.first(name))
+        texts = list(dict.fromkeys(text.strip() for text in typed if text.strip()))
+        if self.is_required and not texts:
+            return self._refused(name, _REQUIRED)
+        if len(texts) > self.maximum_lines:
+            return self._refused(name, _("These are too many; at most %(n)s."), n=self.maximum_lines)
+        if any(len(text) > self.maximum_length for text in texts):
+            return self._refused(
+                name, _("One of these is too long; at most %(n)s characters."), n=self.maximum_length
+            )
+        return Reading(texts)
+
+    def write(self, value: Any, name: str) -> dict[str, list[str]]:
+        """The texts, each on its line."""
+        return {name: ["\n".join(value or ())]}
 
 
 @dataclass(frozen=True)
@@ -276,6 +306,14 @@ class Choice(_OneText):
         if typed not in {value for value, _label in self.choices}:
             return self._refused(name, _("Choose one of the list."))
         return Reading(typed)
+
+
+@dataclass(frozen=True)
+class Pictures(Choice):
+    """One of several pictures; the choices are the value and the words for it, ``urls`` shows each."""
+
+    urls: Mapping[str, str] = field(default_factory=dict)
+    kind: ClassVar[str] = "pictures"
 
 
 @dataclass(frozen=True)

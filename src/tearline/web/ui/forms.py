@@ -15,7 +15,7 @@ await create_offer(tx, **form.values)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from litestar import Request
@@ -31,11 +31,13 @@ from tearline.web.ui.fields import (
     Day,
     Field,
     Inputs,
+    Lines,
     Localised,
     LongText,
     Money,
     Number,
     Percent,
+    Pictures,
     Problem,
     Reading,
     Secret,
@@ -53,17 +55,21 @@ __all__ = [
     "Day",
     "Field",
     "Form",
+    "Lines",
     "Localised",
     "LongText",
     "Money",
     "Number",
     "Percent",
+    "Pictures",
     "Problem",
     "Rows",
     "Secret",
     "Section",
     "Text",
     "Upload",
+    "Variant",
+    "read_only",
 ]
 
 ADD_ROW = "_add"
@@ -128,6 +134,71 @@ class Rows(Field):
             for index in range(self.count(inputs, name))
             for field in self.fields
         )
+
+
+@dataclass(frozen=True)
+class Variant(Field):
+    """One of several kinds of a thing, each with fields of its own: the kinds of a benefit.
+
+    A dict of the chosen kind's fields and, as ``kind``, the kind. Radio buttons show the fields of the kind
+    chosen, without a script; only those are read.
+    """
+
+    kinds: Sequence[tuple[str, str, Sequence[Field]]] = ()
+    """Of each kind its value, its label and its fields."""
+    kind: ClassVar[str] = "variant"
+
+    def chosen(self, inputs: Inputs, name: str) -> str:
+        """The kind chosen; "" for none."""
+        typed = inputs.first(f"{name}.kind")
+        return typed if typed in {value for value, _label, _fields in self.kinds} else ""
+
+    def read(self, inputs: Inputs, name: str) -> Reading:
+        """The fields of the kind chosen."""
+        chosen = self.chosen(inputs, name)
+        if not chosen:
+            return self._refused(name, _("Choose one of the list.")) if self.is_required else Reading(None)
+        values: dict[str, Any] = {"kind": chosen}
+        problems: dict[str, list[Problem]] = {}
+        for one in self._fields_of(chosen):
+            reading = one.read(inputs, f"{name}.{chosen}.{one.name}")
+            problems.update(reading.problems)
+            values[one.name] = reading.value
+        return Reading(values, problems)
+
+    def write(self, value: Any, name: str) -> dict[str, list[str]]:
+        """The inputs of every kind; those of the others show their defaults."""
+        known = value or {}
+        chosen = known.get("kind") or (self.kinds[0][0] if self.is_required else "")
+        inputs = {f"{name}.kind": [chosen]}
+        for kind, _label, fields in self.kinds:
+            for one in fields:
+                shown = known.get(one.name, one.default) if kind == chosen else one.default
+                inputs.update(one.write(shown, f"{name}.{kind}.{one.name}"))
+        return inputs
+
+    def is_blank(self, inputs: Inputs, name: str) -> bool:
+        """Whether no kind is chosen."""
+        return not self.chosen(inputs, name)
+
+    def input_name(self, inputs: Inputs, name: str, path: str) -> str:
+        """The input that an action's path below this field means: ``cap`` is ``NAME.percent_off.cap``."""
+        chosen = self.chosen(inputs, name)
+        is_ours = any(path == one.name or path.startswith(f"{one.name}.") for one in self._fields_of(chosen))
+        return f"{name}.{chosen}.{path}" if is_ours else name
+
+    def _fields_of(self, chosen: str) -> Sequence[Field]:
+        return next((fields for value, _label, fields in self.kinds if value == chosen), ())
+
+
+def read_only(field: Field) -> Field:
+    """The field as one that shows without taking, with all that it holds."""
+    if isinstance(field, Rows):
+        field = replace(field, fields=[read_only(one) for one in field.fields])
+    if isinstance(field, Variant):
+        kinds = [(value, label, [read_only(one) for one in fields]) for value, label, fields in field.kinds]
+        field = replace(field, kinds=kinds)
+    return replace(field, is_read_only=True)
 
 
 class Section:
@@ -262,6 +333,9 @@ class BoundForm:
 
     def _input_name(self, path: str) -> str:
         parts = path.split(".")
+        field = self.form.fields.get(parts[0])
+        if path not in self.form.fields and isinstance(field, Variant):
+            return field.input_name(self.inputs, parts[0], ".".join(parts[1:]))
         if not any(part.isdigit() for part in parts):
             return path if path in self.form.fields or parts[0] in self.form.fields else ""
         return "-".join(parts) if parts[0] in self.form.fields else ""
@@ -294,6 +368,7 @@ class BoundForm:
             bound = pending.pop(0)
             yield bound
             pending += [sub for row in bound.rows for sub in row]
+            pending += [sub for _value, _label, _is_chosen, subs in bound.variants for sub in subs]
 
 
 class BoundField:
@@ -363,9 +438,25 @@ class BoundField:
         ]
 
     @property
+    def variants(self) -> list[tuple[str, str, bool, list[BoundField]]]:
+        """Of each kind of a variant its value, its label, whether it's chosen, and its fields."""
+        if not isinstance(self.field, Variant):
+            return []
+        chosen = self.field.chosen(self.form.inputs, self.name)
+        return [
+            (value, label, value == chosen,
+             [BoundField(one, f"{self.name}.{value}.{one.name}", self.form) for one in fields])
+            for value, label, fields in self.field.kinds
+        ]  # fmt: skip
+
+    @property
     def can_add_row(self) -> bool:
         """Whether one more row is allowed."""
-        return isinstance(self.field, Rows) and len(self.rows) < self.field.maximum_rows
+        return (
+            not self.is_read_only
+            and isinstance(self.field, Rows)
+            and len(self.rows) < self.field.maximum_rows
+        )
 
 
 def input_id(name: str) -> str:

@@ -126,6 +126,25 @@ class TextFilter:
 
 
 @dataclass(frozen=True)
+class WordFilter:
+    """Rows for which the condition holds that ``make`` makes of the typed text, or of none: it answers None."""
+
+    key: str
+    label: str
+    make: Callable[[str], ColumnElement[bool] | None]
+    kind: ClassVar[str] = "text"
+
+    def condition(self, page: Page) -> ColumnElement[bool] | None:
+        """The SQL for what the address asks."""
+        text = _typed(page, self.key).strip()[:200]
+        return self.make(text) if text else None
+
+    def typed_keys(self) -> list[str]:
+        """Its names in the address."""
+        return [self.key]
+
+
+@dataclass(frozen=True)
 class ChoiceFilter:
     """Rows whose ``column`` has the chosen value; or, with ``conditions``, for which the chosen one holds."""
 
@@ -176,7 +195,7 @@ class DayFilter:
         return [f"{self.key}_from", f"{self.key}_to"]
 
 
-Filter = TextFilter | ChoiceFilter | DayFilter
+Filter = TextFilter | WordFilter | ChoiceFilter | DayFilter
 
 
 def localised_columns(column: Expression) -> list[ColumnElement[str]]:

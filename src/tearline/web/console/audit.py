@@ -1,0 +1,134 @@
+"""The audit log: who did what, when, and how it read before and after."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from litestar import Response, get
+from litestar.response import Stream
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core.roles import Actor
+from tearline.i18n import _
+from tearline.merchants.audit import audit_entries
+from tearline.merchants.model import AuditEntry
+from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.support import show
+from tearline.web.ui.lists import ChoiceFilter, Column, DayFilter, ListDefinition, TextFilter, WordFilter
+
+SUBJECT_NAMES = {
+    "offer": _("Offer"),
+    "campaign": _("Campaign"),
+    "prize": _("Prize"),
+    "merchant": _("Merchant"),
+    "store": _("Store"),
+    "staff": _("Staff"),
+    "key": _("API key"),
+    "member": _("Member"),
+    "plan": _("Plan"),
+    "tier": _("Tier"),
+    "group": _("Group"),
+    "coupon": _("Coupon"),
+    "redemption": _("Redemption"),
+}
+ACTOR_NAMES = {
+    "staff": _("Staff"),
+    "key": _("API key"),
+    "command": _("Command line"),
+    "system": _("The system"),
+}
+_PAGES = {"offer": "offers", "campaign": "campaigns", "merchant": "merchants", "store": "stores", "staff": "staff",
+          "member": "members"}  # fmt: skip
+_SHOWN_CHARACTERS = 300
+
+
+def _about(text: str) -> ColumnElement[bool]:
+    return AuditEntry.subject_id == text
+
+
+AUDIT = ListDefinition(
+    id_column=AuditEntry.id,
+    columns=[
+        Column("action", _("What")),
+        Column("actor_name", _("Who"), under="actor_kind"),
+        Column("at", _("When"), kind="date_time", sort=AuditEntry.at),
+        Column("subject_kind", _("Concerning"), kind="tag", labels=SUBJECT_NAMES, under="subject_id"),
+        Column("before", _("Before")),
+        Column("after", _("After")),
+    ],
+    filters=[
+        TextFilter("q", _("What or who"), [AuditEntry.action, AuditEntry.actor_name]),
+        ChoiceFilter("subject", _("Concerning"), list(SUBJECT_NAMES.items()), AuditEntry.subject_kind),
+        ChoiceFilter("actor", _("Kind of actor"), list(ACTOR_NAMES.items()), AuditEntry.actor_kind),
+        WordFilter("id", _("Id"), _about),
+        DayFilter("at", _("Days"), AuditEntry.at),
+    ],
+)
+
+
+@get("/audit")
+async def show_audit(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
+    """The log, newest first."""
+    async with services.database.connection() as connection:
+        listing = await AUDIT.page(request, _statement(actor), connection, export_path="/console/audit/export")
+    return show(request, "audit.html", listing=listing, **words())
+
+
+@get("/audit/export")
+async def export_audit(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Stream:
+    """The log as a file."""
+    file_format = request.query_params.get("format", "csv")
+    statement = _statement(actor)
+    return AUDIT.export(request, statement, services.database.engine.connect, file_format, file_name="audit")
+
+
+async def trail(connection: AsyncConnection, actor: Actor, subject_ids: list[str], maximum: int = 30) -> list[Any]:
+    """The last acts upon some subjects, newest first; none for those who may not see the log."""
+    if "audit.read" not in actor.permissions:
+        return []
+    statement = audit_entries(actor).where(AuditEntry.subject_id.in_(subject_ids)).limit(maximum)
+    return list((await connection.execute(statement)).all())
+
+
+def words() -> dict[str, Any]:
+    """What the log's templates need to tell an entry."""
+    return {
+        "changes_of": changes_of,
+        "subject_names": SUBJECT_NAMES,
+        "actor_names": ACTOR_NAMES,
+        "page_of_subject": page_of_subject,
+        "act_words": act_words,
+    }
+
+
+def act_words(action: str) -> str:
+    """An action's name as words: ``prize.inventory_raised`` is 'inventory raised'."""
+    return action.partition(".")[2].replace("_", " ")
+
+
+def changes_of(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Each changed field with its two readings, shortened."""
+    names = dict.fromkeys([*(before or {}), *(after or {})])
+    return [(name, _shown((before or {}).get(name)), _shown((after or {}).get(name))) for name in names]
+
+
+def page_of_subject(kind: str, subject_id: str) -> str:
+    """The console's page about a subject; "" when it has none."""
+    return f"/console/{_PAGES[kind]}/{subject_id}" if kind in _PAGES and len(subject_id) == 36 else ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def _statement(actor: Actor) -> Select[Any]:
+    actor.require("audit.read")
+    return audit_entries(actor)
+
+
+HANDLERS = [show_audit, export_audit]

@@ -1,0 +1,168 @@
+"""The OpenAPI document holds: whatever is sent, no answer is a server error or undocumented.
+
+Each operation is called with data made from the document, as each kind of caller; half of the time about
+things that exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tearline.core.refusal import REASONS
+from tearline.db.embedded import EmbeddedServer
+from tearline.web.api import openapi_document
+from tearline.web.app import Application, create_app
+from tests.callers import Callers, make_callers, running, settings_for
+from tests.conftest import TEMPLATE, url_of
+
+DOCUMENT = json.loads(openapi_document())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+OPERATIONS = {operation.label: operation for operation in (found.ok() for found in SCHEMA.get_all_operations())}
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EXAMPLES = 8
+_PATIENCE_SECONDS = 20
+
+
+class LiveServer:
+    """The application behind a real socket, in a thread with a loop of its own."""
+
+    def __init__(self, app: Application) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self.server.run, args=([self._socket],))
+
+    def __enter__(self) -> LiveServer:
+        self._thread.start()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self.server.started and time.monotonic() < deadline and self._thread.is_alive():
+            time.sleep(0.01)
+        assert self.server.started
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self._thread.join(_PATIENCE_SECONDS)
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def module_database_url(server: EmbeddedServer) -> Iterator[str]:
+    """A database for all tests of this module: whatever they write, the document must hold."""
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE openapi TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    yield url_of(server, "openapi")
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute("DROP DATABASE openapi WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def live(module_database_url: str) -> Iterator[tuple[str, Callers]]:
+    """The address of a running application, and those who may call it."""
+    app_settings = settings_for(
+        module_database_url,
+        api_requests_per_minute=1_000_000,
+        wrong_passwords_per_member=1000,
+        failed_lookups_per_counter=100_000,
+        sign_ins_per_address=100_000,
+        codes_per_address=100_000,
+    )
+
+    async def prepare() -> Callers:
+        async with running(create_app(app_settings)) as app:
+            return await make_callers(app, inventories=(10_000,))
+
+    callers = asyncio.run(prepare())
+    with LiveServer(create_app(app_settings)) as server:
+        yield server.url, callers
+
+
+def known_parameters(callers: Callers) -> dict[str, str]:
+    """Path parameters of things that exist."""
+    world = callers.world
+    return {
+        "code": world.campaign_code,
+        "merchant_id": str(world.merchant_id),
+        "store_id": str(world.store_id),
+        "offer_id": str(world.offers[0]),
+        "prize_id": str(world.prizes[0]),
+        "member_id": str(world.members[2]),
+    }
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_no_answer_is_a_server_error_or_undocumented(label: str, live: tuple[str, Callers]) -> None:
+    url, callers = live
+    operation = OPERATIONS[label]
+    known = known_parameters(callers)
+
+    @given(
+        case=operation.as_strategy(),
+        is_about_known=st.booleans(),
+        caller=st.sampled_from([callers.operator, callers.till, callers.member, {}]),
+    )
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any, is_about_known: bool, caller: dict[str, str]) -> None:
+        if is_about_known:
+            case.path_parameters = {name: known.get(name, value) for name, value in case.path_parameters.items()}
+        case.headers = {**(case.headers or {}), **caller}
+        case.call_and_validate(base_url=url, checks=CHECKS)
+
+    check()
+
+
+def test_every_operation_says_what_it_does_and_whom_it_serves() -> None:
+    identifiers = set()
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            identifiers.add(operation["operationId"])
+            assert operation["description"].endswith("."), operation["operationId"]
+            assert "security" in operation
+            for status, answer in operation["responses"].items():
+                media_types = set(answer.get("content", {}))
+                wanted = {"application/json"} if int(status) < 300 else {"application/problem+json"}
+                assert media_types == wanted, (operation["operationId"], status)
+    assert len(identifiers) == sum(len(methods) for methods in DOCUMENT["paths"].values())
+
+
+def test_it_is_openapi_3_1_and_served(live: tuple[str, Callers]) -> None:
+    answer = httpx.get(f"{live[0]}/api/v1/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == DOCUMENT
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_documented_reasons_are_reasons() -> None:
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    reasons = answer["description"].split("`")[1::2]
+                    assert reasons and all(REASONS[reason].status == int(status) for reason in reasons)
