@@ -137,3 +137,60 @@ def claim_statement(campaign_id: object, members: int, run: str) -> str:
         f"SELECT bench_claim('{campaign_id}', (SELECT id FROM bench_member WHERE number = :n),"
         f" '{run}-' || :key, 'PASSWORD0');\n"
     )
+
+
+REDEEM_ONE = """
+CREATE OR REPLACE FUNCTION bench_redeem(asked_code text, asked_store uuid, asked_number text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found coupon_code; the_coupon coupon; the_offer offer; the_store store; the_merchant merchant;
+    made uuid := gen_random_uuid();
+BEGIN
+    SELECT * INTO found FROM coupon_code WHERE code = asked_code;
+    IF NOT FOUND THEN RETURN 'code_not_recognised'; END IF;
+    SELECT * INTO the_coupon FROM coupon
+    WHERE member_id = found.member_id AND id = found.coupon_id FOR NO KEY UPDATE;
+    SELECT * INTO the_offer FROM offer WHERE id = the_coupon.offer_id;
+    SELECT * INTO the_store FROM store WHERE id = asked_store;
+    SELECT * INTO the_merchant FROM merchant WHERE id = the_store.merchant_id;
+    IF the_store.state <> 'active' OR the_merchant.state <> 'active' THEN RETURN 'other_store'; END IF;
+    IF EXISTS (SELECT 1 FROM till_request
+               WHERE merchant_id = the_store.merchant_id AND request_number = asked_number) THEN
+        RETURN 'replayed';
+    END IF;
+    IF the_offer.merchant_id <> the_store.merchant_id THEN RETURN 'other_merchant'; END IF;
+    IF the_coupon.state <> 'open' THEN RETURN 'already_redeemed'; END IF;
+    IF now() < the_coupon.valid_from OR now() >= the_coupon.valid_until THEN RETURN 'expired'; END IF;
+    IF NOT 'till' = ANY (the_offer.redeem_by) THEN RETURN 'not_applicable'; END IF;
+    UPDATE coupon SET state = 'redeemed', changed_at = now()
+    WHERE member_id = the_coupon.member_id AND id = the_coupon.id;
+    INSERT INTO redemption (member_id, id, coupon_id, offer_id, campaign_id, merchant_id, store_id, request_number,
+                            way, verified, redeemed_at)
+    VALUES (the_coupon.member_id, made, the_coupon.id, the_coupon.offer_id, the_coupon.campaign_id,
+            the_store.merchant_id, asked_store, asked_number, 'till', 'code', now());
+    INSERT INTO redemption_lookup (redemption_id, member_id, merchant_id)
+    VALUES (made, the_coupon.member_id, the_store.merchant_id);
+    INSERT INTO till_request (merchant_id, request_number, fingerprint, answer, created_at)
+    VALUES (the_store.merchant_id, asked_number, sha256(asked_number::bytea),
+            jsonb_build_object('redemption_id', made, 'coupon_id', the_coupon.id, 'code', asked_code,
+                               'offer_id', the_coupon.offer_id, 'store_id', asked_store), now());
+    RETURN 'redeemed';
+END $$
+"""
+
+
+def prepare_redemptions(database_url: str) -> None:
+    """Create the redeeming function, and a counter by which pgbench takes each of its coupons once."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(REDEEM_ONE)
+        connection.execute("CREATE SEQUENCE bench_next")
+        connection.execute("CREATE TABLE bench_code (number bigint PRIMARY KEY, code text NOT NULL)")
+
+
+def redeem_statement(store_id: object, run: str) -> str:
+    """pgbench's script for redeeming the next coupon of ``bench_code``."""
+    return (
+        "SELECT nextval('bench_next') AS n \\gset\n"
+        "SELECT 1 / (bench_redeem((SELECT code FROM bench_code WHERE number = :n),"
+        f" '{store_id}', '{run}-' || :n) = 'redeemed')::int;\n"
+    )

@@ -55,7 +55,8 @@ function done(summary, latency)
   for _, thread in ipairs(threads) do finished = math.max(finished, thread:get("finished_at")) end
   local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
   io.write(string.format(
-    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "finished_at": %f}\\n',
+    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f,' ..
+    '"p50_ms": %f, "p99_ms": %f, "finished_at": %f}\\n',
     summary.requests, refused, broken, summary.duration / 1e6,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, finished))
 end

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     valkey_url: str | None = Field(
         default=None,
         description="Valkey in which rate limits are shared between processes, as `valkey://host:6379/0`. "
-        "Left out, each process counts for itself.",
+        "Left out, each process counts for itself. Needs the package `valkey`.",
     )
     member_session_days: int = Field(
         default=90, ge=1, le=400, description="Days that a member stays signed in."
@@ -190,7 +190,10 @@ class Settings(BaseSettings):
         description="Coupon codes that lead to nothing which one cashier or till may try in ten minutes.",
     )
     codes_per_address: int = Field(
-        default=60, ge=1, le=1_000_000, description="One-time codes that one address may ask for in ten minutes."
+        default=60,
+        ge=1,
+        le=1_000_000,
+        description="One-time codes that one address may ask for in ten minutes.",
     )
     codes_at_home_per_minute: int = Field(
         default=200_000,
@@ -245,8 +248,8 @@ class Settings(BaseSettings):
     @field_validator("valkey_url")
     @classmethod
     def _check_valkey_url(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in ("valkey", "valkeys", "redis", "rediss"):
-            raise ValueError("must begin with valkey:// or redis://")
+        if value is not None and urlsplit(value).scheme not in ("valkey", "valkeys"):
+            raise ValueError("must begin with valkey:// or valkeys://")
         return value
 
     @field_validator("time_zone")

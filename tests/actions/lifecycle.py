@@ -254,6 +254,10 @@ class Model:
                 return "sold_out"
         return "claimed"
 
+    def pause(self) -> str:
+        """``paused``, or the reason why not."""
+        return "not_editable" if self.campaign_state() == "paused" else "paused"
+
     def resume(self, now: datetime) -> str:
         """``resumed``, or the reason why not."""
         if self.campaign_state() != "paused":
@@ -345,7 +349,9 @@ class Model:
             return "redeemed" if in_force is not None and in_force.hold == request.target else "hold_expired"
         # A person's own hold at the same store is no obstacle to that person; a till is nobody.
         own = request.who in ("cashier", "manager")
-        if in_force is not None and not (own and (in_force.who, in_force.store) == (request.who, request.store)):
+        if in_force is not None and not (
+            own and (in_force.who, in_force.store) == (request.who, request.store)
+        ):
             return "held_elsewhere"
         return {"prepare": "prepared", "redeem": "redeemed"}[request.action]
 

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import httpx
 from sqlalchemy import text, update
-from tests.worlds import World, make_world
 
 from tearline.campaigns.model import Campaign
 from tearline.db import Database, transaction
 from tearline.web.access import MEMBER_COOKIE
 from tearline.web.app import Application
 from tearline.web.services import Services
+from tests.worlds import World, make_world
 
 CAMPAIGN = "/c/WINTER-1"
 
@@ -85,4 +85,6 @@ def window_from(days: float, until_days: float) -> dict[str, datetime]:
 async def sent_code(database: Database) -> str:
     """The one-time code that was last put into the queue."""
     async with database.connection() as connection:
-        return str(await connection.scalar(text("SELECT values ->> 'code' FROM notice ORDER BY id DESC LIMIT 1")))
+        return str(
+            await connection.scalar(text("SELECT values ->> 'code' FROM notice ORDER BY id DESC LIMIT 1"))
+        )

@@ -49,7 +49,9 @@ def new_campaign(**changes: Any) -> dict[str, Any]:
     }
 
 
-async def test_from_an_offer_to_a_claim_with_nothing_but_the_api(client: httpx.AsyncClient, callers: Callers) -> None:
+async def test_from_an_offer_to_a_claim_with_nothing_but_the_api(
+    client: httpx.AsyncClient, callers: Callers
+) -> None:
     operator = callers.operator
     offer = await client.post("/api/v1/offers", json=new_offer(callers), headers=operator)
     assert offer.status_code == 201, offer.text
@@ -105,7 +107,9 @@ async def test_what_makes_no_sense_is_refused_by_field(client: httpx.AsyncClient
         ({"names": {"en": 5}}, "names"),
         ({"colour": "red"}, "colour"),
     ):
-        answer = await client.post("/api/v1/offers", json=new_offer(callers, **change), headers=callers.operator)
+        answer = await client.post(
+            "/api/v1/offers", json=new_offer(callers, **change), headers=callers.operator
+        )
         assert (answer.status_code, answer.json()["reason"]) == (422, "invalid"), answer.text
         assert any(name.startswith(field) for name in answer.json()["fields"]), (field, answer.json())
 
@@ -270,7 +274,9 @@ async def test_signing_in_by_phone(client: httpx.AsyncClient, app: Application) 
     wrong = await client.post("/api/v1/sign-in/tokens", json={"sign_in_id": sign_in_id, "code": wrong_code})
     assert (wrong.json()["reason"], wrong.json()["tries_left"]) == ("wrong_code", 4)
     assert "%" not in wrong.json()["detail"]
-    right = await client.post("/api/v1/sign-in/tokens", json={"sign_in_id": sign_in_id, "code": values["code"]})
+    right = await client.post(
+        "/api/v1/sign-in/tokens", json={"sign_in_id": sign_in_id, "code": values["code"]}
+    )
     assert right.status_code == 201, right.text
     assert right.json()["is_new_member"] is True
     headers = {"authorization": f"Bearer {right.json()['token']}"}

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 CLAIMS = "/api/v1/campaigns/WINTER-1/claims"
 
 
-async def _claim(client: httpx.AsyncClient, headers: dict[str, str], key: str, password: str = "password0") -> httpx.Response:
+async def _claim(
+    client: httpx.AsyncClient, headers: dict[str, str], key: str, password: str = "password0"
+) -> httpx.Response:
     return await client.post(CLAIMS, json={"password": password}, headers={**headers, "idempotency-key": key})
 
 
@@ -45,7 +47,9 @@ async def test_the_same_key_in_parallel_is_one_claim(
         assert await connection.scalar(select(func.count()).select_from(Claim)) == 1
 
 
-async def test_a_campaigns_code_is_found_in_lower_case_too(client: httpx.AsyncClient, callers: Callers) -> None:
+async def test_a_campaigns_code_is_found_in_lower_case_too(
+    client: httpx.AsyncClient, callers: Callers
+) -> None:
     headers = {**callers.member, "idempotency-key": "k"}
     answer = await client.post(CLAIMS.lower(), json={"password": "PASSWORD0"}, headers=headers)
     assert answer.status_code == 201
@@ -85,7 +89,9 @@ async def test_refusals_of_a_claim_are_problem_documents_in_the_language_asked_f
     assert problem["type"] == "/problems/wrong_password"
     assert problem["instance"] == f"urn:tearline:request:{answer.headers['x-request-id']}"
     unknown = await client.post(
-        "/api/v1/campaigns/NOWHERE/claims", json={"password": "x"}, headers={**callers.member, "idempotency-key": "k"}
+        "/api/v1/campaigns/NOWHERE/claims",
+        json={"password": "x"},
+        headers={**callers.member, "idempotency-key": "k"},
     )
     assert unknown.json()["reason"] == "not_found"
 
@@ -171,7 +177,11 @@ async def test_a_screenshot_and_another_merchants_coupon_are_refused(
     elsewhere = {"store_id": str(callers.other_store_id), "code": coupon["code"], "request_number": "2"}
     other = await client.post("/api/v1/redemptions", json=elsewhere, headers=callers.other_till)
     assert other.json()["reason"] == "other_merchant"
-    for headers, reason in ((callers.operator, "not_allowed"), (callers.member, "not_allowed"), ({}, "not_signed_in")):
+    for headers, reason in (
+        (callers.operator, "not_allowed"),
+        (callers.member, "not_allowed"),
+        ({}, "not_signed_in"),
+    ):
         answer = await client.post("/api/v1/redemptions", json=body, headers=headers)
         assert answer.json()["reason"] == reason
 

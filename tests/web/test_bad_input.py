@@ -36,7 +36,10 @@ def operations(*, with_body: bool = False) -> list[tuple[str, str]]:
 
 def address(path: str, *, code: str = "WINTER-1") -> str:
     """The path with its parameters filled: ids that are nobody's."""
-    parts = [str(uuid4()) if part.endswith("_id}") else code if part == "{code}" else part for part in path.split("/")]
+    parts = [
+        str(uuid4()) if part.endswith("_id}") else code if part == "{code}" else part
+        for part in path.split("/")
+    ]
     return "/".join(parts)
 
 
@@ -77,7 +80,10 @@ GARBAGE: list[tuple[bytes, tuple[int, ...]]] = [
     (b"[]", (422,)),
     (b"1e999", (400, 422)),
     (b'{"colour_of_the_sky": 1}', (422,)),
-    (b'{"password": 5, "code": {}, "names": [], "phone": null, "store_id": 1, "version": "1", "to": "5"}', (422,)),
+    (
+        b'{"password": 5, "code": {}, "names": [], "phone": null, "store_id": 1, "version": "1", "to": "5"}',
+        (422,),
+    ),
 ]
 
 
@@ -86,9 +92,15 @@ async def test_garbage_bodies_change_nothing(
 ) -> None:
     before = await everything(app)
     for method, path in operations(with_body=True):
-        headers = {**headers_for(callers, path), "content-type": "application/json", "idempotency-key": str(uuid4())}
+        headers = {
+            **headers_for(callers, path),
+            "content-type": "application/json",
+            "idempotency-key": str(uuid4()),
+        }
         for body, statuses in GARBAGE:
-            assert_problem(await client.request(method, address(path), content=body, headers=headers), *statuses)
+            assert_problem(
+                await client.request(method, address(path), content=body, headers=headers), *statuses
+            )
     assert await everything(app) == before
 
 
@@ -96,7 +108,9 @@ async def test_a_huge_body_is_turned_away_unread(client: httpx.AsyncClient, call
     body = b'{"password": "' + b"x" * 70_000 + b'"}'
     for method, path in operations(with_body=True):
         headers = {**headers_for(callers, path), "content-type": "application/json", "idempotency-key": "k"}
-        problem = assert_problem(await client.request(method, address(path), content=body, headers=headers), 413)
+        problem = assert_problem(
+            await client.request(method, address(path), content=body, headers=headers), 413
+        )
         assert problem["reason"] == "too_large"
 
 
@@ -113,13 +127,21 @@ async def test_a_huge_body_of_unknown_length_is_cut_off(client: httpx.AsyncClien
 
 async def test_other_media_types_are_refused(client: httpx.AsyncClient, callers: Callers) -> None:
     for method, path in operations(with_body=True):
-        for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        for media_type in (
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+        ):
             headers = {**headers_for(callers, path), "content-type": media_type, "idempotency-key": "k"}
-            problem = assert_problem(await client.request(method, address(path), content=b"a=b", headers=headers), 415)
+            problem = assert_problem(
+                await client.request(method, address(path), content=b"a=b", headers=headers), 415
+            )
             assert problem["reason"] == "unsupported_media_type"
 
 
-async def test_ids_that_are_nobodys_or_no_ids_are_not_found(client: httpx.AsyncClient, callers: Callers) -> None:
+async def test_ids_that_are_nobodys_or_no_ids_are_not_found(
+    client: httpx.AsyncClient, callers: Callers
+) -> None:
     for method, path in operations():
         if method == "GET" and "{" in path:
             answer = await client.get(address(path, code="NOTHING"), headers=headers_for(callers, path))
@@ -155,8 +177,15 @@ async def test_unreadable_addresses(client: httpx.AsyncClient, callers: Callers,
 
 
 async def test_wrong_query_values_name_their_field(client: httpx.AsyncClient, callers: Callers) -> None:
-    for query, field in (("limit=0", "limit"), ("limit=ten", "limit"), ("limit=999", "limit"), ("cursor=x", "cursor")):
-        problem = assert_problem(await client.get(f"/api/v1/merchants?{query}", headers=callers.operator), 422)
+    for query, field in (
+        ("limit=0", "limit"),
+        ("limit=ten", "limit"),
+        ("limit=999", "limit"),
+        ("cursor=x", "cursor"),
+    ):
+        problem = assert_problem(
+            await client.get(f"/api/v1/merchants?{query}", headers=callers.operator), 422
+        )
         assert field in problem["fields"], problem
 
 
@@ -170,7 +199,16 @@ async def test_a_foreign_method_is_refused_and_told_the_right_ones(
 
 
 async def test_broken_tokens(client: httpx.AsyncClient) -> None:
-    for token in ("", "Bearer", "Bearer ", "Basic abc", "Bearer tl_", "Bearer tl_ü", "Bearer " + "x" * 5000, "Bearer v1.a.b.c"):
+    for token in (
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic abc",
+        "Bearer tl_",
+        "Bearer tl_ü",
+        "Bearer " + "x" * 5000,
+        "Bearer v1.a.b.c",
+    ):
         headers = [(b"authorization", token.encode("latin-1")), (b"idempotency-key", b"k")]
         for method, path in (
             ("GET", "/api/v1/merchants"),
@@ -190,7 +228,9 @@ async def test_odd_idempotency_keys(client: httpx.AsyncClient, callers: Callers)
         answer = await client.post("/api/v1/merchants", json=body, headers=headers)
         assert answer.status_code in (201, 400, 409, 422), answer.text
         headers[0] = (b"authorization", callers.member["authorization"].encode())
-        claim = await client.post("/api/v1/campaigns/WINTER-1/claims", json={"password": "x"}, headers=headers)
+        claim = await client.post(
+            "/api/v1/campaigns/WINTER-1/claims", json={"password": "x"}, headers=headers
+        )
         assert_problem(claim, 400, 422)
 
 

@@ -145,7 +145,12 @@ def _litestar(settings: Settings, lifespan: Any) -> Litestar:
 
 
 def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
-    routes: list[Router | BaseRouteHandler] = [*health.routes(), *problem_pages.HANDLERS, api.router(), *_faces()]
+    routes: list[Router | BaseRouteHandler] = [
+        *health.routes(),
+        *problem_pages.HANDLERS,
+        api.router(),
+        *_faces(),
+    ]
     if STATIC_DIRECTORY.is_dir():
         routes.append(
             create_static_files_router(

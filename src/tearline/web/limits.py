@@ -16,9 +16,10 @@ from uuid import UUID
 
 import structlog
 from limits.aio.storage import Storage
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
+from tearline.config import SettingsError
 from tearline.core.refusal import Refusal
 
 STANDING_KEY = "tearline_standing"
@@ -56,6 +57,20 @@ class Standing:
         }
 
 
+def shared_counts(valkey_url: str) -> Storage:
+    """Counts in Valkey.
+
+    Raises:
+        SettingsError: when the client library is not installed.
+    """
+    try:
+        storage = storage_from_string(f"async+{valkey_url}", wrap_exceptions=True)
+    except ConfigurationError as error:
+        raise SettingsError(f"TEARLINE_VALKEY_URL cannot be used: {error}") from None
+    assert isinstance(storage, Storage)
+    return storage
+
+
 class LocalCounts:
     """Counts in fixed windows, in memory. ``limits`` has the like, but walks all keys at every question."""
 
@@ -64,6 +79,9 @@ class LocalCounts:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], tuple[int, float]] = {}
         """Count and end of the window, by limit and key."""
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def count(self, limit: Limit, key: str, now_seconds: float) -> tuple[int, float]:
         """How often so far, and when the window ends."""
@@ -83,16 +101,12 @@ class Limiter:
     """Counts what happened for a key, and refuses when it was too often.
 
     Args:
-        valkey_url: where the counts are shared, or None to count in this process.
+        shared: where all processes count together (see ``shared_counts``), or None to count in this one.
     """
 
-    def __init__(self, valkey_url: str | None = None) -> None:
+    def __init__(self, shared: Storage | None = None) -> None:
         self._local = LocalCounts()
-        self._shared: Storage | None = None
-        if valkey_url is not None:
-            storage = storage_from_string(f"async+{valkey_url}", wrap_exceptions=True)
-            assert isinstance(storage, Storage)
-            self._shared = storage
+        self._shared = shared
 
     async def hit(self, limit: Limit, key: str) -> Standing:
         """Count one for ``key``.

@@ -208,7 +208,12 @@ def _error_page(request: Request[Any, Any, Any], error: Exception, request_id: s
         metrics.refusals.labels(refusal.reason).inc()
         status, headers = refusal.status, problem_headers(refusal, language)
         sentence, reason = sentence_of(refusal, language), refusal.reason
-    values: dict[str, Any] = {"status": status, "reason": reason, "sentence_text": sentence, "request_id": request_id}
+    values: dict[str, Any] = {
+        "status": status,
+        "reason": reason,
+        "sentence_text": sentence,
+        "request_id": request_id,
+    }
     try:
         return render(request, "error.html", status_code=status, headers=headers, **values)
     except Exception:

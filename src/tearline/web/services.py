@@ -22,7 +22,7 @@ from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
 from tearline.notices.reads import QueueWatch
 from tearline.web import metrics
-from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard
+from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard, shared_counts
 
 _GUESSING_SECONDS = 600
 
@@ -64,7 +64,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         cashier=timedelta(days=settings.cashier_session_days),
     )
     claim_desk = ClaimDesk(database, observe_batch=_observer("claims"))
-    limiter = Limiter(settings.valkey_url)
+    limiter = Limiter(shared_counts(settings.valkey_url) if settings.valkey_url else None)
     failed_lookups = Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
     redemption_desk = RedemptionDesk(
         database,

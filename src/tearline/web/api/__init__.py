@@ -75,4 +75,11 @@ async def openapi() -> Response[bytes]:
     return Response(openapi_document(), media_type="application/json")
 
 
-_HANDLERS = [*merchants.HANDLERS, *offers.HANDLERS, *campaigns.HANDLERS, *members.HANDLERS, *claims.HANDLERS, *redemptions.HANDLERS]
+_HANDLERS = [
+    *merchants.HANDLERS,
+    *offers.HANDLERS,
+    *campaigns.HANDLERS,
+    *members.HANDLERS,
+    *claims.HANDLERS,
+    *redemptions.HANDLERS,
+]

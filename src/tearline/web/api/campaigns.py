@@ -187,7 +187,11 @@ async def archive(
 
 
 async def _move(
-    request: AnyRequest, services: GivenServices, actor: Actor, code: str, action: Callable[..., Awaitable[int]]
+    request: AnyRequest,
+    services: GivenServices,
+    actor: Actor,
+    code: str,
+    action: Callable[..., Awaitable[int]],
 ) -> Response[CampaignAnswer]:
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         actor.require("campaigns.write")
@@ -221,9 +225,7 @@ async def add_prize(
     async def work(tx: AsyncConnection) -> PrizeAnswer:
         actor.require("campaigns.write")
         campaign_id = await _campaign_id(tx, code)
-        prize_id = await actions.add_prize(
-            tx, actor, campaign_id, new_prize_draft(data), now=services.now()
-        )
+        prize_id = await actions.add_prize(tx, actor, campaign_id, new_prize_draft(data), now=services.now())
         return await _prize(tx, actor, campaign_id, prize_id)
 
     return await write(request, actor, work, status=201)
@@ -250,9 +252,7 @@ async def update_prize(
     return await write(request, actor, work)
 
 
-@delete(
-    "/campaigns/{code:str}/prizes/{prize_id:uuid}", status_code=200, responses=problems(*_CHANGE_REASONS)
-)
+@delete("/campaigns/{code:str}/prizes/{prize_id:uuid}", status_code=200, responses=problems(*_CHANGE_REASONS))
 async def remove_prize(
     request: AnyRequest,
     services: GivenServices,
@@ -271,9 +271,7 @@ async def remove_prize(
     return await write(request, actor, work)
 
 
-@post(
-    "/campaigns/{code:str}/prizes/{prize_id:uuid}/inventory", status_code=200, responses=_PRIZE_PROBLEMS
-)
+@post("/campaigns/{code:str}/prizes/{prize_id:uuid}/inventory", status_code=200, responses=_PRIZE_PROBLEMS)
 async def raise_inventory(
     request: AnyRequest,
     services: GivenServices,

@@ -71,7 +71,9 @@ async def make_claim(
     "/campaigns/{code:str}/claims",
     responses={
         **_CLAIM_PROBLEMS,
-        200: ResponseSpec(ClaimAnswer, generate_examples=False, description="The first answer to this key, again."),
+        200: ResponseSpec(
+            ClaimAnswer, generate_examples=False, description="The first answer to this key, again."
+        ),
     },
 )
 async def create_claim(
@@ -129,9 +131,7 @@ def _wallet_coupon(coupon: reads.WalletCoupon) -> WalletCouponAnswer:
     fields = {name: getattr(ticket, name, None) for name in TicketAnswer.__struct_fields__}
     fields["minimum_spend"] = Money(ticket.minimum_spend, ticket.currency)
     values = {name: getattr(coupon, name) for name in WalletCouponAnswer.__struct_fields__}
-    return msgspec.convert(
-        {**values, "ticket": msgspec.convert(fields, TicketAnswer)}, WalletCouponAnswer
-    )
+    return msgspec.convert({**values, "ticket": msgspec.convert(fields, TicketAnswer)}, WalletCouponAnswer)
 
 
 HANDLERS: list[Any] = [create_claim, list_wallet, get_coupon]

@@ -37,7 +37,9 @@ from tearline.web.api.support import (
 from tearline.web.member_sign_in import ask_for_code, enter_code
 
 _WORD_LENGTH = 100
-GivenPhone = Annotated[str | None, QueryParameter(name="phone", description="E.164, exactly.", pattern=r"^\+[0-9]{6,15}$")]
+GivenPhone = Annotated[
+    str | None, QueryParameter(name="phone", description="E.164, exactly.", pattern=r"^\+[0-9]{6,15}$")
+]
 GivenGroup = Annotated[str | None, QueryParameter(name="group", max_length=_WORD_LENGTH)]
 GivenTag = Annotated[str | None, QueryParameter(name="tag", max_length=_WORD_LENGTH)]
 
@@ -100,9 +102,7 @@ async def update_member(
     return await write(request, actor, work)
 
 
-@post(
-    "/members/{member_id:uuid}/block", status_code=200, responses=problems("idempotency_key_reused")
-)
+@post("/members/{member_id:uuid}/block", status_code=200, responses=problems("idempotency_key_reused"))
 async def block_member(
     request: AnyRequest,
     services: GivenServices,
@@ -119,9 +119,7 @@ async def block_member(
     return await write(request, actor, work)
 
 
-@post(
-    "/members/{member_id:uuid}/unblock", status_code=200, responses=problems("idempotency_key_reused")
-)
+@post("/members/{member_id:uuid}/unblock", status_code=200, responses=problems("idempotency_key_reused"))
 async def unblock_member(
     request: AnyRequest,
     services: GivenServices,

@@ -39,7 +39,9 @@ Benefit: TypeAlias = Annotated[
     BenefitForm, Meta(description="What it gives. Amounts in it are minor units of the offer's currency.")
 ]
 Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=2)]
-StoreIds: TypeAlias = Annotated[list[UUID], Meta(max_length=1000, description="Empty: every store of its merchants.")]
+StoreIds: TypeAlias = Annotated[
+    list[UUID], Meta(max_length=1000, description="Empty: every store of its merchants.")
+]
 Image: TypeAlias = Annotated[str, Meta(max_length=500)]
 
 
@@ -157,9 +159,7 @@ def _core_values(given: dict[str, Any]) -> dict[str, Any]:
         "redeem_by": tuple,
         "store_ids": tuple,
     }
-    return {
-        name: converters[name](value) if name in converters else value for name, value in given.items()
-    }
+    return {name: converters[name](value) if name in converters else value for name, value in given.items()}
 
 
 def _check_currency(minimum_spend: Money | None | UnsetType, draft: core.OfferDraft) -> None:

@@ -80,7 +80,10 @@ async def redeem(
     return _response(await make_redemption(services, actor, data))
 
 
-@post("/redemptions/release", responses={**problems(*_COUNTER_REASONS, "hold_expired", has_body=True), **_REPLAY})
+@post(
+    "/redemptions/release",
+    responses={**problems(*_COUNTER_REASONS, "hold_expired", has_body=True), **_REPLAY},
+)
 async def release(
     services: GivenServices, actor: GivenKey, data: JSONBody[NewRelease]
 ) -> Response[CounterAnswer]:

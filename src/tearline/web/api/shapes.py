@@ -16,13 +16,16 @@ from msgspec import UNSET, Meta, UnsetType
 from tearline.offers.stored import BenefitForm, ValidityForm
 
 Texts: TypeAlias = Annotated[
-    dict[str, str], Meta(description="Text by language: `en` always, `zh-Hant`, `zh-Hans` and `th` where there is one.")
+    dict[str, str],
+    Meta(description="Text by language: `en` always, `zh-Hant`, `zh-Hans` and `th` where there is one."),
 ]
 Code: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 ShortText: TypeAlias = Annotated[str, Meta(max_length=200)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2_000_000_000)]
 BasisPoints: TypeAlias = Annotated[int, Meta(ge=0, le=10_000)]
-Version: TypeAlias = Annotated[int, Meta(ge=1, le=2**53, description="Of what you saw; refused when it has moved on.")]
+Version: TypeAlias = Annotated[
+    int, Meta(ge=1, le=2**53, description="Of what you saw; refused when it has moved on.")
+]
 Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217.")]
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 MerchantKind: TypeAlias = Literal["retail", "dining", "theme_park", "attraction", "service"]

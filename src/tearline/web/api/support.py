@@ -43,7 +43,8 @@ IdempotencyKey: TypeAlias = Annotated[
     ),
 ]
 GivenCursor: TypeAlias = Annotated[
-    str | None, QueryParameter(name="cursor", description="`next_cursor` of the page before.", max_length=2000)
+    str | None,
+    QueryParameter(name="cursor", description="`next_cursor` of the page before.", max_length=2000),
 ]
 GivenLimit: TypeAlias = Annotated[
     int, QueryParameter(name="limit", description="Rows of a page at the most.", ge=1, le=_LARGEST_PAGE)
@@ -195,9 +196,7 @@ async def write(
 # The OpenAPI document
 
 
-def problems(
-    *reasons: str, has_body: bool = False, caller: str | None = "key"
-) -> Mapping[int, ResponseSpec]:
+def problems(*reasons: str, has_body: bool = False, caller: str | None = "key") -> Mapping[int, ResponseSpec]:
     """The refusals that an endpoint documents, by status.
 
     Args:

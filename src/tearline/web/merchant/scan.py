@@ -296,9 +296,7 @@ def _scan_page(request: AnyRequest, *, problem: str = "") -> Response[str]:
 
 
 def _store_closed(request: AnyRequest) -> Response[Any]:
-    return redirect(
-        request, "/merchant/store", flash=_("Your store is closed. Choose another."), kind="warn"
-    )
+    return redirect(request, "/merchant/store", flash=_("Your store is closed. Choose another."), kind="warn")
 
 
 def _text(value: object) -> str:

@@ -81,7 +81,7 @@ def answer_refusal(request: AnyRequest, refusal: Refusal) -> Response[Any]:
         return answer_exception(request, refusal)
     language = language_of(request)
     response = show(
-        request, "refused.html", status_code=refusal.status, verdict=verdict_of(refusal, language), section=""
+        request, "verdict.html", status_code=refusal.status, verdict=verdict_of(refusal, language), section=""
     )
     response.headers.update(problem_headers(refusal, language))
     return response

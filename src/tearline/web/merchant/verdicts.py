@@ -62,7 +62,9 @@ _WORDS: dict[str, tuple[str, str, str, str]] = {
     ),
     "screenshot": (
         _("Out of date"),
-        _("This may be a picture of the code. Ask the member to open the coupon on their own phone, and scan that."),
+        _(
+            "This may be a picture of the code. Ask the member to open the coupon on their own phone, and scan that."
+        ),
         "warn",
         "clock",
     ),

@@ -9,12 +9,13 @@ from datetime import datetime
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import CampaignPage, Standing, campaign_page, member_claim, member_standing
-from tearline.core.passwords import password_key
+from tearline.core.passwords import MAXIMUM_LENGTH, password_key
 from tearline.core.refusal import Refusal
 from tearline.coupons.reads import claim_coupons
 from tearline.i18n import _
@@ -44,7 +45,8 @@ KEPT_GIFT_COOKIE = "tearline_gift"
 """Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""
 
 _KEPT_SECONDS = 900
-_LONGEST_KEPT_CHARACTERS = 400
+# Four times what a password may have, as the desk counts before it normalises.
+_LONGEST_TYPED_CHARACTERS = 4 * MAXIMUM_LENGTH
 _LONGEST_FORM_KEY_CHARACTERS = 64
 
 
@@ -109,7 +111,7 @@ async def make_claim(
 ) -> Response[str] | Redirect:
     """Open the gift of a password; a refusal is told on the campaign's page, which keeps what was typed."""
     form = await readable_form(request)
-    password = str(form.get("password", ""))[:_LONGEST_KEPT_CHARACTERS]
+    password = str(form.get("password", ""))[:_LONGEST_TYPED_CHARACTERS]
     form_key = str(form.get("form_key", ""))[:_LONGEST_FORM_KEY_CHARACTERS] or _new_form_key()
     if visitor is None:
         return _sign_in_first(request, code, password)
@@ -140,7 +142,11 @@ async def make_claim(
 
 @get("/c/{code:str}/claims/{claim_id:uuid}")
 async def show_claim(
-    request: AnyRequest, services: GivenServices, member: GivenMember, code: str, claim_id: FromPath[UUID]
+    request: AnyRequest,
+    services: GivenServices,
+    member: GivenMember,
+    code: FromPath[str],
+    claim_id: FromPath[UUID],
 ) -> Response[str]:
     """The gift: the coupons of one claim of this member."""
     now, language = services.now(), language_of(request)

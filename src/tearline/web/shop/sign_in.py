@@ -195,7 +195,8 @@ async def _code_page(
         "shop/sign_in_code.html",
         status_code=200 if refusal is None else refusal.status,
         headers=_headers(refusal, language),
-        phone=display_phone(str(note["phone"])),
+        # A number that breaks over two lines is hard to check.
+        phone=display_phone(str(note["phone"])).replace(" ", "\N{NO-BREAK SPACE}"),
         channel=note["channel"],
         channels=_offered(await channels(services), str(note["channel"])),
         code_length=CODE_LENGTH,

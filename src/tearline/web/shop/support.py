@@ -22,7 +22,7 @@ from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
 from tearline.web.security import expired_cookie, private_cookie
 from tearline.web.ui.assets import STATIC_URL, manifest
 
-_LONGEST_COOKIE_CHARACTERS = 3000
+_LONGEST_COOKIE_CHARACTERS = 4000
 
 
 async def known_member(connection: AsyncConnection, identity: MemberIdentity | None) -> MemberRow | None:
@@ -105,7 +105,11 @@ def note_cookie(
     request: AnyRequest, name: str, values: Mapping[str, str | int], *, path: str, seconds: int
 ) -> Cookie:
     """A few values kept by the browser between two pages. They prove nothing: whoever has it may change it."""
-    packed = base64.urlsafe_b64encode(json.dumps(dict(values)).encode()).decode().rstrip("=")
+    packed = (
+        base64.urlsafe_b64encode(json.dumps(dict(values), ensure_ascii=False).encode("utf-8", "replace"))
+        .decode()
+        .rstrip("=")
+    )
     secure = services_of(request).settings.cookies_are_secure
     return private_cookie(name, packed, path=path, secure=secure, max_age_seconds=seconds)
 

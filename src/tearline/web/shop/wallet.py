@@ -11,6 +11,7 @@ from uuid import UUID
 
 import segno
 from litestar import Response, get
+from litestar.params import FromPath, FromQuery
 from markupsafe import Markup
 
 from tearline.core import codes
@@ -104,7 +105,11 @@ async def coupon_page(
 
 @get("/wallet/{coupon_id:uuid}/ticket")
 async def coupon_ticket(
-    request: AnyRequest, services: GivenServices, member: GivenMember, coupon_id: FromPath[UUID], shown: FromQuery[str] = ""
+    request: AnyRequest,
+    services: GivenServices,
+    member: GivenMember,
+    coupon_id: FromPath[UUID],
+    shown: FromQuery[str] = "",
 ) -> Response[str]:
     """The ticket again, torn, once the coupon that a page shows has been used; 204 while nothing has changed.
 

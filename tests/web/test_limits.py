@@ -1,0 +1,97 @@
+"""Rate limits: what counts, when it starts over, and what happens when the shared counter is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from limits.aio.storage import MemoryStorage
+from limits.errors import StorageError
+
+from tearline.core.refusal import Refusal
+from tearline.web.limits import Limit, Limiter, LocalCounts, PasswordGuard
+
+pytestmark = pytest.mark.anyio
+LIMIT = Limit("things", 3, 60)
+
+
+class BrokenStorage(MemoryStorage):
+    """A shared counter that does not answer."""
+
+    async def incr(self, *_args: Any, **_more: Any) -> int:
+        raise StorageError(OSError("no connection"))
+
+    async def get(self, *_args: Any) -> int:
+        raise StorageError(OSError("no connection"))
+
+
+@pytest.mark.parametrize("storage", [None, MemoryStorage, BrokenStorage])
+async def test_the_fourth_of_three_is_refused_whoever_counts(storage: type[MemoryStorage] | None) -> None:
+    limiter = Limiter(storage() if storage else None)
+    remaining = [(await limiter.hit(LIMIT, "a")).remaining for _ in range(3)]
+    assert remaining == [2, 1, 0]
+    with pytest.raises(Refusal) as refused:
+        await limiter.hit(LIMIT, "a")
+    assert refused.value.reason == "too_many_attempts"
+    assert 0 < refused.value.details["retry_after_seconds"] <= 60
+    assert (await limiter.hit(LIMIT, "b")).remaining == 2
+
+
+def test_a_window_ends() -> None:
+    counts = LocalCounts()
+    assert [counts.add(LIMIT, "a", now) for now in (0.0, 1.0, 59.9)] == [1, 2, 3]
+    assert counts.add(LIMIT, "a", 60.0) == 1
+
+
+def test_ended_windows_are_forgotten() -> None:
+    counts = LocalCounts()
+    for number in range(50_002):
+        counts.add(LIMIT, str(number), 0.0)
+    counts.add(LIMIT, "late", 100.0)
+    assert len(counts) == 1
+
+
+async def test_guesses_under_way_never_exceed_what_is_left() -> None:
+    guard = PasswordGuard(Limiter(), LIMIT, Limit("address", 100, 60))
+    member_id = uuid4()
+    under_way = most = wrong = 0
+
+    async def guess() -> None:
+        nonlocal under_way, most, wrong
+        async with guard.guess(member_id, "203.0.113.9"):
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.001)
+            under_way -= 1
+            wrong += 1
+            raise Refusal("wrong_password")
+
+    outcomes = await asyncio.gather(*(guess() for _ in range(20)), return_exceptions=True)
+    assert (most, wrong) == (3, 3)
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert reasons.count("too_many_attempts") == 17
+
+
+async def test_a_guess_that_is_cancelled_while_waiting_leaves_nothing_behind() -> None:
+    guard = PasswordGuard(Limiter(), Limit("one", 1, 60), Limit("address", 100, 60))
+    member_id = uuid4()
+    first_may_end = asyncio.Event()
+
+    async def first() -> None:
+        async with guard.guess(member_id, "a"):
+            await first_may_end.wait()
+
+    async def second() -> None:
+        async with guard.guess(member_id, "a"):
+            pass
+
+    holding = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(second())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    first_may_end.set()
+    await holding
+    await asyncio.wait_for(second(), 1)
