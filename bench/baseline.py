@@ -143,13 +143,13 @@ REDEEM_ONE = """
 CREATE OR REPLACE FUNCTION bench_redeem(asked_code text, asked_store uuid, asked_number text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    found coupon_code; the_coupon coupon; the_offer offer; the_store store; the_merchant merchant;
+    looked_up coupon_code; the_coupon coupon; the_offer offer; the_store store; the_merchant merchant;
     made uuid := gen_random_uuid();
 BEGIN
-    SELECT * INTO found FROM coupon_code WHERE code = asked_code;
+    SELECT * INTO looked_up FROM coupon_code WHERE code = asked_code;
     IF NOT FOUND THEN RETURN 'code_not_recognised'; END IF;
     SELECT * INTO the_coupon FROM coupon
-    WHERE member_id = found.member_id AND id = found.coupon_id FOR NO KEY UPDATE;
+    WHERE member_id = looked_up.member_id AND id = looked_up.coupon_id FOR NO KEY UPDATE;
     SELECT * INTO the_offer FROM offer WHERE id = the_coupon.offer_id;
     SELECT * INTO the_store FROM store WHERE id = asked_store;
     SELECT * INTO the_merchant FROM merchant WHERE id = the_store.merchant_id;

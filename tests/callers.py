@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from tearline.config import Settings
 from tearline.core.roles import KEY_SCOPES, command_actor
 from tearline.db import Database, transaction
 from tearline.merchants import actions as merchants
 from tearline.merchants.keys import create_key
-from tearline.web.app import Application
+from tearline.web.app import Application, create_app
 from tests.worlds import World, make_world
 
 SECRET = "a-secret-for-tests-of-forty-characters-x"
@@ -94,3 +96,12 @@ async def make_callers(app: Application, **changes: Any) -> Callers:
         other_merchant_id=other_id,
         other_store_id=other_store_id,
     )
+
+
+@asynccontextmanager
+async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application with these settings."""
+    async with running(create_app(settings)) as app:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            yield client

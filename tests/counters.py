@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
+from sqlalchemy import insert
+
 from tearline.campaigns.desk import ClaimDesk
+from tearline.core.refusal import Refusal
 from tearline.core.roles import KEY_SCOPES, PERMISSIONS, Actor
+from tearline.coupons.counter import CounterAnswer
 from tearline.coupons.desk import RedemptionDesk
-from tearline.db import Database, new_id
+from tearline.db import Database, new_id, transaction
 from tearline.insight.audit import run_audit
+from tearline.merchants.model import Merchant, Store
 from tearline.web.limits import CallerLimit, Limit, Limiter
 from tests.worlds import World, make_world
 
@@ -68,3 +75,56 @@ async def assert_clean(database: Database) -> None:
     """The audit finds nothing."""
     async with database.connection() as connection:
         assert [finding for finding in await run_audit(connection) if finding.breaches] == []
+
+
+async def reason(awaitable: Awaitable[Any]) -> str:
+    """Why something is refused; the test fails when it is not."""
+    with pytest.raises(Refusal) as refused:
+        await awaitable
+    return refused.value.reason
+
+
+class Counter:
+    """One actor at one desk, numbering its requests."""
+
+    def __init__(self, desk: RedemptionDesk, actor: Actor, store_id: UUID, way: str = "till") -> None:
+        self.desk, self.actor, self.store_id, self.way = desk, actor, store_id, way
+
+    async def prepare(self, text: str, number: str | None = None) -> CounterAnswer:
+        number = number or new_id().hex
+        return await self.desk.prepare(self.actor, self.store_id, text, number, way=self.way)
+
+    async def redeem(self, number: str | None = None, **what: Any) -> CounterAnswer:
+        number = number or new_id().hex
+        return await self.desk.redeem(self.actor, self.store_id, number, way=self.way, **what)
+
+    async def release(self, hold_id: UUID, number: str | None = None) -> CounterAnswer:
+        number = number or new_id().hex
+        return await self.desk.release(self.actor, self.store_id, number, way=self.way, hold_id=hold_id)
+
+    async def reverse(self, redemption_id: UUID, number: str | None = None, **what: Any) -> CounterAnswer:
+        return await self.desk.reverse(self.actor, redemption_id, number or new_id().hex, **what)
+
+
+async def till_and_coupon(database: Database, **values: Any) -> tuple[World, Issued, Counter]:
+    """A world with one coupon, and a till to redeem it at."""
+    world, coupons = await world_with_coupons(database)
+    return world, coupons[0], Counter(desk(database, **values), till(world), world.store_id)
+
+
+async def other_merchant(database: Database) -> tuple[UUID, UUID]:
+    """Another merchant, and its store."""
+    merchant_id, store_id = new_id(), new_id()
+    now = datetime.now(UTC)
+    async with transaction(database) as tx:
+        await tx.execute(
+            insert(Merchant).values(
+                id=merchant_id, code="rival", names={"en": "R"}, kind="dining", created_at=now
+            )
+        )
+        await tx.execute(
+            insert(Store).values(
+                id=store_id, merchant_id=merchant_id, code="r", names={"en": "R"}, created_at=now
+            )
+        )
+    return merchant_id, store_id

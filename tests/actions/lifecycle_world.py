@@ -68,14 +68,14 @@ people = st.sampled_from(["till", "cashier", "manager", "cashier", "till", "cash
 some_terms = st.builds(
     Terms,
     inventories=st.tuples(st.integers(2, 5), st.integers(1, 4)),
-    prize_limits=st.tuples(limits(3, 2), limits(2, 1)),
+    prize_limits=st.tuples(limits(None, 3, 2), limits(None, 2, 1)),
     limit=limits(None, 4, 3),
-    daily_limit=limits(None, 3, 2),
+    daily_limit=limits(1, 2),
     issue_limits=st.tuples(limits(None, 3, 4), limits(None, 6, 7)),
     offer_limits=st.tuples(limits(None, 2, 1), limits(None, 4, 3)),
     campaign=st.sampled_from(
         [
-            (START - HOUR, START + 5 * DAY),
+            *[(START - HOUR, START + 5 * DAY)] * 3,
             (START - HOUR, START + 2 * DAY),
             (START - HOUR, START + DAY),
             (START + MINUTE, START + 3 * DAY),
@@ -83,7 +83,7 @@ some_terms = st.builds(
     ),
     fixed=st.sampled_from(
         [
-            (START - HOUR, START + 9 * DAY),
+            *[(START - HOUR, START + 9 * DAY)] * 3,
             (START - HOUR, START + 26 * HOUR),
             (START - HOUR, START + 3 * MINUTE),
             (START + 2 * MINUTE, START + 2 * DAY),

@@ -4,7 +4,8 @@ Every step goes through the same desks and actions as the faces, commits for rea
 ``lifecycle.Model``: the outcome, or the exact reason for the 'no'. After every step the database is held to
 the model and to the laws of conservation; at the end of each history the audit finds nothing.
 
-``TEARLINE_EXAMPLES=1000 pytest tests/actions/test_lifecycle_model.py`` looks further.
+``TEARLINE_EXAMPLES=1000 pytest tests/actions/test_lifecycle_model.py`` looks further. When it fails, hypothesis
+prints the history in steps, and a line that can be put above ``Machine`` to run that history again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Awaitable, Coroutine, Sequence
 from datetime import datetime, timedelta
+from itertools import cycle
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +42,7 @@ from tearline.coupons.counter import CounterAnswer
 from tearline.coupons.desk import RedemptionDesk
 from tearline.coupons.model import Coupon as CouponRow
 from tearline.db import Database, new_id, transaction
+from tearline.insight.audit import run_audit
 from tearline.members.actions import sign_out_everywhere
 from tearline.offers.model import Offer
 from tearline.web.limits import CallerLimit, Limit, Limiter
@@ -79,7 +82,7 @@ from tests.actions.lifecycle_world import (
     some_terms,
     tries,
 )
-from tests.counters import KEYS, assert_clean
+from tests.counters import KEYS
 
 Value = TypeVar("Value")
 
@@ -89,6 +92,8 @@ PROFILE = settings(
     stateful_step_count=30,
     deadline=None,
     print_blob=True,
+    # Each history is drawn afresh. The usual backend spends most of so few examples on variants of one another.
+    backend="hypothesis-urandom",
     # A history is slow to make beside what hypothesis is used to; explaining would run hundreds more.
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
@@ -105,6 +110,7 @@ class Lifecycle(RuleBasedStateMachine):
         super().__init__()
         self.now = START
         self.fresh = 0
+        self.turns = cycle(range(MEMBERS))
         limiter = CallerLimit(Limiter(), Limit("failed-lookups", 1_000_000, 600))
         self.claim_desks = [ClaimDesk(self.database, clock=self.clock) for _ in range(2)]
         self.counters = [RedemptionDesk(self.database, KEYS, limiter, clock=self.clock) for _ in range(2)]
@@ -203,7 +209,7 @@ class Lifecycle(RuleBasedStateMachine):
     # The counter
 
     @precondition(lambda self: self.model.coupons())
-    @rule(asks=st.lists(asks, min_size=1, max_size=4), process=processes)
+    @rule(asks=st.lists(asks, min_size=2, max_size=5), process=processes)
     def at_counters_all_at_once(self, asks: list[Ask], process: int) -> None:
         self._ask([self._request(ask) for ask in asks], process)
 
@@ -304,7 +310,7 @@ class Lifecycle(RuleBasedStateMachine):
         if self._does(act(), "voided", self.model.void(coupon, self.now)):
             self.model.history.append(Voided(self.now, coupon.id))
 
-    @rule(is_resumed=st.booleans())
+    @rule(is_resumed=st.sampled_from([True, True, False]))
     def pause_or_resume(self, is_resumed: bool) -> None:
         change = resume if is_resumed else pause
 
@@ -391,9 +397,9 @@ class Lifecycle(RuleBasedStateMachine):
             offers = dict((await connection.execute(select(Offer.id, Offer.issued))).all())
             made = select(func.count()).where(Claim.prize_id == Prize.id).scalar_subquery()
             prizes = (await connection.execute(select(Prize.id, Prize.claimed, Prize.inventory, made))).all()
-            counts = [
-                await reads.wallet_counts(connection, member_id, now) for member_id in self.world.members
-            ]
+            # One wallet a step, in turn; all of them at the end.
+            member = next(self.turns)
+            folders = await reads.wallet_counts(connection, self.world.members[member], now)
         assert {row.id: row.counting for row in rows} == {
             coupon.id: model.state(coupon, now) for coupon in model.coupons()
         }
@@ -405,16 +411,16 @@ class Lifecycle(RuleBasedStateMachine):
             position = self.world.prizes.index(prize_id)
             assert claimed == claims == len(model.claims(prize=position)) <= inventory
             assert inventory == model.inventory(position)
-        for member, folders in enumerate(counts):
-            expected = Counter(model.folder(coupon, now) for coupon in model.coupons(member=member))
-            assert {folder: count for folder, count in folders.items() if count} == expected
+        expected = Counter(model.folder(coupon, now) for coupon in model.coupons(member=member))
+        assert {folder: count for folder, count in folders.items() if count} == expected
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.wait(self._finish())
 
     async def _finish(self) -> None:
-        await assert_clean(self.database)
+        async with self.database.connection() as connection:
+            assert [finding for finding in await run_audit(connection) if finding.breaches] == []
         async with self.database.connection() as connection:
             for member, member_id in enumerate(self.world.members):
                 for folder in reads.FOLDERS:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.callers import Callers, make_callers, running, settings_for
 
 from tearline.web.app import Application, create_app
+from tests.callers import Callers, make_callers, running, settings_for
 
 
 @pytest.fixture

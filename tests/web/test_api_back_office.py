@@ -9,11 +9,11 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import select
-from tests.callers import Callers, make_callers, running, settings_for
 
 from tearline.merchants.model import AuditEntry
 from tearline.notices.model import Notice
 from tearline.web.app import Application, create_app
+from tests.callers import Callers, make_callers, running, settings_for
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.callers import Callers, make_callers, running, settings_for
 
 from tearline.campaigns.model import Claim
 from tearline.core import rotating
 from tearline.web.app import Application, create_app
+from tests.callers import Callers, make_callers, running, settings_for
 
 pytestmark = pytest.mark.anyio
 CLAIMS = "/api/v1/campaigns/WINTER-1/claims"

@@ -11,11 +11,10 @@ import pytest
 
 from tearline.config import Settings
 from tearline.core.refusal import REASONS
-from tearline.db.embedded import EmbeddedServer
 from tearline.web.access import safe_next
 from tearline.web.app import Application, create_app
 from tearline.web.security import client_address
-from tests.callers import Callers, running, settings_for
+from tests.callers import Callers, client_of, running, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -25,17 +24,16 @@ async def test_it_lives_and_is_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_without_its_database_it_lives_and_is_not_ready(server: EmbeddedServer) -> None:
+async def test_without_its_database_it_lives_and_is_not_ready() -> None:
     settings = settings_for("postgresql://nobody:nothing@127.0.0.1:1/none")
-    async with running(create_app(settings)) as app:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            assert (await client.get("/healthz")).status_code == 200
-            answer = await client.get("/readyz")
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"]
-            key = {"authorization": "Bearer tl_" + "x" * 43}
-            refused = await client.get("/api/v1/merchants", headers=key)
-            assert (refused.status_code, refused.json()["reason"]) == (503, "unavailable")
+    async with client_of(settings) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        key = {"authorization": "Bearer tl_" + "x" * 43}
+        refused = await client.get("/api/v1/merchants", headers=key)
+        assert (refused.status_code, refused.json()["reason"]) == (503, "unavailable")
 
 
 async def test_unknown_address_of_the_api_is_a_problem_document(client: httpx.AsyncClient) -> None:
@@ -109,10 +107,9 @@ async def test_the_demos_pages_are_there_only_in_the_demo(
     for path in ("/dev/ui", "/dev/outbox"):
         assert (await client.get(path)).status_code == 200
     sober = Settings(database_url=database_url, secret_key="s" * 40, log_format="console")
-    async with running(create_app(sober)) as app:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as other:
-            for path in ("/dev/ui", "/dev/outbox"):
-                assert (await other.get(path)).status_code == 404
+    async with client_of(sober) as other:
+        for path in ("/dev/ui", "/dev/outbox"):
+            assert (await other.get(path)).status_code == 404
 
 
 async def test_numbers_for_prometheus(client: httpx.AsyncClient, callers: Callers) -> None:

@@ -10,7 +10,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import func, select
-from tests.callers import Callers
 
 from tearline.campaigns.model import Campaign, Claim
 from tearline.coupons.model import Redemption
@@ -19,6 +18,7 @@ from tearline.merchants.model import Merchant
 from tearline.offers.model import Offer
 from tearline.web.api import openapi_document
 from tearline.web.app import Application
+from tests.callers import Callers
 
 pytestmark = pytest.mark.anyio
 

@@ -60,13 +60,14 @@ async def test_guesses_under_way_never_exceed_what_is_left() -> None:
 
     async def guess() -> None:
         nonlocal under_way, most, wrong
-        async with guard.guess(member_id, "203.0.113.9"):
-            under_way += 1
-            most = max(most, under_way)
-            await asyncio.sleep(0.001)
-            under_way -= 1
-            wrong += 1
-            raise Refusal("wrong_password")
+        await guard.take_turn(member_id, "203.0.113.9")
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        wrong += 1
+        await guard.note_wrong(member_id, "203.0.113.9")
+        guard.end_turn(member_id)
 
     outcomes = await asyncio.gather(*(guess() for _ in range(20)), return_exceptions=True)
     assert (most, wrong) == (3, 3)
@@ -77,21 +78,9 @@ async def test_guesses_under_way_never_exceed_what_is_left() -> None:
 async def test_a_guess_that_is_cancelled_while_waiting_leaves_nothing_behind() -> None:
     guard = PasswordGuard(Limiter(), Limit("one", 1, 60), Limit("address", 100, 60))
     member_id = uuid4()
-    first_may_end = asyncio.Event()
-
-    async def first() -> None:
-        async with guard.guess(member_id, "a"):
-            await first_may_end.wait()
-
-    async def second() -> None:
-        async with guard.guess(member_id, "a"):
-            pass
-
-    holding = asyncio.create_task(first())
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(second())
+    await guard.take_turn(member_id, "a")
+    waiting = asyncio.create_task(guard.take_turn(member_id, "a"))
     await asyncio.sleep(0)
     waiting.cancel()
-    first_may_end.set()
-    await holding
-    await asyncio.wait_for(second(), 1)
+    guard.end_turn(member_id)
+    await asyncio.wait_for(guard.take_turn(member_id, "a"), 1)

@@ -29,6 +29,7 @@ from tearline.core.offers import can_be_issued, coupon_window
 from tearline.core.passwords import MAXIMUM_LENGTH, password_key
 from tearline.core.refusal import Refusal
 from tearline.db import Database, is_connection_lost, is_retryable, new_id, violated_constraint
+from tearline.db.arrays import array, ids, quoted_array
 from tearline.db.engine import HotConnection
 from tearline.db.groupcommit import GroupCommit
 from tearline.i18n import _
@@ -212,16 +213,16 @@ async def _load_state(
         The stock, the members by id, and the claims that were made before, by position in the batch.
     """
     rules = definition.rules
-    member_ids = sql.ids({request.member_id for request in batch})
-    offer_ids = sql.ids(definition.offers)
+    member_ids = ids({request.member_id for request in batch})
+    offer_ids = ids(definition.offers)
     campaign = await connection.execute(sql.LOCK_CAMPAIGN, (rules.id,))
     prizes = await connection.execute(sql.PRIZES, (rules.id,))
     offers = await connection.execute(sql.LOCK_OFFERS, (offer_ids,))
     people = await connection.execute(sql.MEMBERS, (member_ids,))
     participation = await connection.execute(sql.PARTICIPATION, (rules.id, member_ids))
     asked = (
-        sql.ids(request.member_id for request in batch),
-        sql.quoted_array(request.idempotency_key for request in batch),
+        ids(request.member_id for request in batch),
+        quoted_array(request.idempotency_key for request in batch),
     )
     replays = await connection.execute(sql.REPLAYS, asked)
     version = await campaign.fetchone()
@@ -248,7 +249,7 @@ async def _load_state(
                 member.claimed_today += claimed_on_day
     limited = [offer_id for offer_id, offer in stock.offers.items() if offer.limit_per_member is not None]
     if limited:
-        holdings = await connection.execute(sql.HOLDINGS, (member_ids, sql.ids(limited)))
+        holdings = await connection.execute(sql.HOLDINGS, (member_ids, ids(limited)))
         for member_id, offer_id, issued in await holdings.fetchall():
             if member_id in members:
                 members[member_id].holdings[offer_id] = issued
@@ -267,8 +268,8 @@ async def _load_replays(
     rows = await connection.execute(
         sql.REPLAYED_COUPONS,
         (
-            sql.ids({batch[ordinal - 1].member_id for ordinal, *_ in found}),
-            sql.ids({claim_id for _, claim_id, *_ in found}),
+            ids({batch[ordinal - 1].member_id for ordinal, *_ in found}),
+            ids({claim_id for _, claim_id, *_ in found}),
         ),
     )
     for claim_id, *coupon in await rows.fetchall():
@@ -359,14 +360,14 @@ async def _write(
         for one in granted
         for coupon in one.answer.coupons
     ]
-    member_ids = sql.ids(member_id for member_id, _, _ in issued)
-    coupon_ids = sql.ids(coupon.id for _, _, coupon in issued)
-    codes = sql.array(coupon.code for _, _, coupon in issued)
+    member_ids = ids(member_id for member_id, _, _ in issued)
+    coupon_ids = ids(coupon.id for _, _, coupon in issued)
+    codes = array(coupon.code for _, _, coupon in issued)
     claims = (
-        sql.ids(one.request.member_id for one in granted),
-        sql.ids(one.answer.claim_id for one in granted),
-        sql.ids(one.prize.id for one in granted),
-        sql.quoted_array(one.request.idempotency_key for one in granted),
+        ids(one.request.member_id for one in granted),
+        ids(one.answer.claim_id for one in granted),
+        ids(one.prize.id for one in granted),
+        quoted_array(one.request.idempotency_key for one in granted),
     )
     # Coupons of one offer share their window within a batch.
     one_of_each = {coupon.offer_id: coupon for _, _, coupon in issued}
@@ -377,11 +378,11 @@ async def _write(
     coupons = (
         member_ids,
         coupon_ids,
-        sql.ids(coupon.offer_id for _, _, coupon in issued),
-        sql.ids(claim_id for _, claim_id, _ in issued),
+        ids(coupon.offer_id for _, _, coupon in issued),
+        ids(claim_id for _, claim_id, _ in issued),
         codes,
-        sql.array(windows[coupon.offer_id][0] for _, _, coupon in issued),
-        sql.array(windows[coupon.offer_id][1] for _, _, coupon in issued),
+        array(windows[coupon.offer_id][0] for _, _, coupon in issued),
+        array(windows[coupon.offer_id][1] for _, _, coupon in issued),
     )
     await connection.execute(sql.INSERT_CLAIMS, (campaign_id, now, *claims))
     await connection.execute(sql.INSERT_COUPONS, (campaign_id, now, now, *coupons))
@@ -406,17 +407,17 @@ async def _count(
     by_member = Counter((one.request.member_id, one.prize.id) for one in granted)
     by_prize = Counter(one.prize.id for one in granted)
     by_offer = Counter(coupon.offer_id for one in granted for coupon in one.answer.coupons)
-    prizes = (sql.ids(by_prize), sql.array(by_prize.values()))
+    prizes = (ids(by_prize), array(by_prize.values()))
     await connection.execute(sql.COUNT_PARTICIPATION, (campaign_id, today, *_pairs(by_member)))
     await connection.execute(sql.COUNT_PRIZES, prizes)
-    await connection.execute(sql.COUNT_OFFERS, (sql.ids(by_offer), sql.array(by_offer.values())))
+    await connection.execute(sql.COUNT_OFFERS, (ids(by_offer), array(by_offer.values())))
     await connection.execute(sql.COUNT_HOUR, (hour, campaign_id, *prizes))
 
 
 def _pairs(counts: Counter[tuple[UUID, UUID]]) -> tuple[str, str, str]:
     """Counts by pair of ids as three arrays."""
     return (
-        sql.ids(first for first, _ in counts),
-        sql.ids(second for _, second in counts),
-        sql.array(counts.values()),
+        ids(first for first, _ in counts),
+        ids(second for _, second in counts),
+        array(counts.values()),
     )

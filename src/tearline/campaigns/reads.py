@@ -293,6 +293,30 @@ async def member_claim(connection: AsyncConnection, member_id: UUID, claim_id: U
     return MemberClaim(*row)
 
 
+async def claims_of_member(
+    connection: AsyncConnection, actor: Actor, member_id: UUID, *, maximum: int = 50
+) -> list[Row[Any]]:
+    """A member's last claims for the operator's staff, newest first: with campaign and prize by name."""
+    actor.require("members.read")
+    actor.require_merchant(None)
+    query = (
+        select(
+            Claim.id,
+            Claim.claimed_at,
+            Claim.campaign_id,
+            Campaign.code.label("campaign_code"),
+            Campaign.names.label("campaign_names"),
+            Prize.names.label("prize_names"),
+        )
+        .join(Campaign, Campaign.id == Claim.campaign_id)
+        .join(Prize, Prize.id == Claim.prize_id)
+        .where(Claim.member_id == member_id)
+        .order_by(Claim.claimed_at.desc(), Claim.id.desc())
+        .limit(maximum)
+    )
+    return list(await connection.execute(query))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedPrize:
     """What a password opens, as a member may see it."""

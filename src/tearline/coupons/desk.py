@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import psycopg
 import structlog
 
 from tearline.core import codes, rotating
@@ -356,7 +355,6 @@ def _may_run_again(error: Exception) -> bool:
     return (
         is_retryable(error)
         or is_connection_lost(error)
-        or isinstance(error, psycopg.errors.LockNotAvailable)
         # Somebody used a request number of this batch at the same moment: now it is there to be seen.
         or violated_constraint(error) == "pk_till_request"
     )

@@ -35,7 +35,7 @@ from tearline.coupons.counter import (
     LockedCoupon,
 )
 from tearline.coupons.rotation import coupon_secret
-from tearline.db.arrays import array, columns, quoted_array
+from tearline.db.arrays import array, columns, ids, quoted_array
 from tearline.db.engine import HotConnection
 from tearline.i18n import _
 from tearline.offers import stored
@@ -62,26 +62,25 @@ async def load(
         coupons_statement: ``sql.LOCK_COUPONS``, or ``sql.READ_COUPONS`` to look only.
     """
     hold_ids = {request.hold_id for request in requests if request.hold_id}
-    redemption_ids = array({request.redemption_id for request in requests if request.redemption_id})
-    await connection.execute(sql.SETTINGS)
+    redemption_ids = ids({request.redemption_id for request in requests if request.redemption_id})
     coupons = await connection.execute(
         coupons_statement,
-        (array({request.code for request in requests if request.code}), array(hold_ids), redemption_ids),
+        (array({request.code for request in requests if request.code}), ids(hold_ids), redemption_ids),
     )
     redemptions = await connection.execute(sql.REDEMPTIONS, (redemption_ids,))
     numbers = {(request.merchant_id, request.request_number) for request in requests}
     answers = await connection.execute(
-        sql.FIRST_ANSWERS, (array(merchant for merchant, _n in numbers), quoted_array(n for _m, n in numbers))
+        sql.FIRST_ANSWERS, (ids(merchant for merchant, _n in numbers), quoted_array(n for _m, n in numbers))
     )
     stores = await connection.execute(
-        sql.STORES, (array({request.store_id for request in requests if request.store_id}),)
+        sql.STORES, (ids({request.store_id for request in requests if request.store_id}),)
     )
     loaded = Loaded()
     rows = await coupons.fetchall()
     hold_ids |= {row[9] for row in rows if row[9] is not None}
     await _load_offers(connection, {row[3]: row[11] for row in rows}, offers)
     if hold_ids:
-        holds = await connection.execute(sql.HOLDS, (array(hold_ids),))
+        holds = await connection.execute(sql.HOLDS, (ids(hold_ids),))
         loaded.holds = {row[0]: KnownHold(*row[1:]) for row in await holds.fetchall()}
     for row in rows:
         coupon = LockedCoupon(_facts(row[5:11], loaded.holds), offers[row[3]][1], *row[:5])
@@ -107,7 +106,7 @@ async def _load_offers(connection: HotConnection, versions: dict[UUID, int], off
     stale = [id_ for id_, version in versions.items() if id_ not in offers or offers[id_][0] != version]
     if not stale:
         return
-    rows = await connection.execute(sql.OFFERS, (array(stale),))
+    rows = await connection.execute(sql.OFFERS, (ids(stale),))
     for id_, version, merchant_id, scope, validity, time_zone, redeem_by, store_ids in await rows.fetchall():
         facts = OfferFacts(
             merchant_id,

@@ -232,9 +232,7 @@ class Preparation:
     is_in_force: bool
 
 
-async def preparation(
-    connection: AsyncConnection, actor: Actor, hold_id: UUID, now: datetime
-) -> Preparation:
+async def preparation(connection: AsyncConnection, actor: Actor, hold_id: UUID, now: datetime) -> Preparation:
     """A preparation made by this actor or at their store.
 
     Raises:

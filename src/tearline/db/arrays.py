@@ -13,8 +13,13 @@ from uuid import UUID
 Value: TypeAlias = UUID | int | str | datetime | None
 
 
-def array(values: Iterable[UUID | int | str]) -> str:
-    """A PostgreSQL array literal of values that need no quoting: ids, numbers, codes."""
+def ids(values: Iterable[UUID]) -> str:
+    """A PostgreSQL array literal of ids, by their digits: several times as fast as their usual form."""
+    return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"
+
+
+def array(values: Iterable[int | str]) -> str:
+    """A PostgreSQL array literal of values that need no quoting: numbers, codes, times."""
     return "{" + ",".join(map(str, values)) + "}"
 
 
@@ -31,6 +36,8 @@ def columns(rows: Iterable[Sequence[Value]]) -> list[str]:
 def _quoted(value: Value) -> str:
     if value is None:
         return "NULL"
+    if isinstance(value, UUID):
+        return f"{value.int:032x}"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     # A time's text holds no comma, brace or quote, and no backslash.

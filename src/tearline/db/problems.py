@@ -6,7 +6,6 @@ import psycopg
 import psycopg_pool
 from sqlalchemy.exc import DBAPIError
 
-
 _RETRYABLE = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.core.audience import marks_of
+from tearline.core.audience import Audience, marks_of
 from tearline.db import LocalisedText
 from tearline.members.model import Member, MemberGroup, MemberPhone, Plan, Tier
 from tearline.merchants.model import AnySelect
@@ -101,6 +101,32 @@ def members_list(*, group: str | None = None, tag: str | None = None) -> AnySele
     if tag is not None:
         statement = statement.where(Member.tags.contains([tag]))
     return statement  # type: ignore[no-any-return]
+
+
+async def count_audience(connection: AsyncConnection, audience: Audience) -> int:
+    """How many active members belong to an audience at present."""
+    conditions = [_has_mark(mark) for mark in sorted(audience.all_of)]
+    conditions += [not_(_has_mark(mark)) for mark in sorted(audience.none_of)]
+    if audience.any_of:
+        conditions.append(or_(*(_has_mark(mark) for mark in sorted(audience.any_of))))
+    query = select(func.count()).select_from(Member).where(Member.state == "active", *conditions)
+    return int((await connection.execute(query)).scalar_one())
+
+
+def _has_mark(mark: str) -> ColumnElement[bool]:
+    """``core.audience.marks_of`` as SQL, for one mark."""
+    kind, _colon, key = mark.partition(":")
+    match kind:
+        case "group":
+            return Member.groups.contains([key])
+        case "tag":
+            return Member.tags.contains([key])
+        case "tier":
+            plan, _slash, tier = key.partition("/")
+            return func.coalesce(and_(Member.plan == plan, Member.tier == tier), false())
+        case _:
+            # A member without a plan isn't in any, rather than perhaps.
+            return func.coalesce(Member.plan == key, false())
 
 
 async def plans(connection: AsyncConnection) -> list[PlanRow]:

@@ -29,7 +29,7 @@ SECRET_FIELDS = frozenset(
 """Fields whose values never reach the log."""
 
 
-async def record_audit(  # noqa: PLR0917 - who, what, before, after: every action reads the same
+async def record_audit(
     tx: AsyncConnection,
     actor: Actor,
     action: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import secrets
@@ -152,13 +153,23 @@ class KeyCache:
         self._database = database
         self._lifetime_seconds = lifetime_seconds
         self._known: OrderedDict[str, tuple[float, _FoundKey]] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[_FoundKey | None]] = {}
 
     async def actor(self, key: str, now: datetime) -> Actor | None:
         """Who this key stands for; None when it is nobody's. Notes the key's use, at most once a minute."""
         cached = self._known.get(key)
-        asked_at = time.monotonic()
-        if cached is not None and asked_at < cached[0]:
+        if cached is not None and time.monotonic() < cached[0]:
             return cached[1].actor
+        # A busy till's requests all find its entry old in the same moment: one of them asks for all.
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._ask(key, now))
+            asking.add_done_callback(lambda _task: self._asking.pop(key, None))
+        found = await asyncio.shield(asking)
+        return found.actor if found is not None else None
+
+    async def _ask(self, key: str, now: datetime) -> _FoundKey | None:
+        asked_at = time.monotonic()
         self._known.pop(key, None)
         async with self._database.connection() as connection:
             found = await _find(connection, key)
@@ -171,7 +182,7 @@ class KeyCache:
         self._known[key] = (asked_at + self._lifetime_seconds, found)
         while len(self._known) > LARGEST_CACHE:
             self._known.popitem(last=False)
-        return found.actor
+        return found
 
     def forget(self) -> None:
         """Ask again for every key."""

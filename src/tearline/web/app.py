@@ -12,21 +12,22 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from litestar import Litestar, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.static_files import create_static_files_router
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
 from tearline.config import Settings, load_settings
-from tearline.web import access, api, dev, health, metrics, problem_pages
+from tearline.web import access, api, console, dev, health, merchant, metrics, problem_pages, shop
 from tearline.web.api.hot import HotLane
-from tearline.web.limits import STANDING_KEY
+from tearline.web.limits import STANDING_KEY, Standing
 from tearline.web.logs import configure_logging
 from tearline.web.problems import REQUEST_ID_KEY, answer_exception
 from tearline.web.security import CsrfMiddleware, answer_headers, refuse_unreadable
@@ -65,20 +66,25 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.litestar(scope, receive, send)
             return
         started = time.perf_counter()
         request_id = _request_id(scope)
-        scope = {**scope, REQUEST_ID_KEY: request_id}  # type: ignore[misc]
-        status = 500
+        scope = cast("HTTPScope", {**scope, REQUEST_ID_KEY: request_id})
         added_headers = [*self._answer_headers, (b"x-request-id", request_id.encode())]
+        hot = self._hot_lane.handler(scope["method"], scope["path"]) if self._hot_lane else None
+        if hot is not None:
+            status = await hot.answer(scope, receive, send, added_headers)
+            metrics.observe("POST", hot.route, status, time.perf_counter() - started)
+            return
+        status = 500
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                standing = scope.get(STANDING_KEY)
+                standing: Standing | None = scope.get(STANDING_KEY)  # type: ignore[assignment]
                 if standing is not None:
                     added_headers.extend(
                         (name.encode(), value.encode()) for name, value in standing.headers().items()
@@ -90,19 +96,15 @@ class Application:
                 ]
             await send(message)
 
-        hot = self._hot_lane.handler(scope["method"], scope["path"]) if self._hot_lane else None
-        if hot is not None:
-            await hot.answer(scope, receive, send_with_headers)
-            metrics.observe(scope["method"], hot.route, status, time.perf_counter() - started)
-            return
-        method = scope["method"]
-        if method == "HEAD":
+        if scope["method"] == "HEAD":
             # The server leaves out the body; handlers need not know.
             scope["method"] = "GET"
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self.litestar(scope, receive, send_with_headers)
         duration_seconds = time.perf_counter() - started
-        metrics.observe(method, str(scope.get("path_template", "unmatched")), status, duration_seconds)
+        route = str(scope.get("path_template", "unmatched"))
+        # What is unmatched may have any method that somebody thought of.
+        metrics.observe(scope["method"] if route != "unmatched" else "any", route, status, duration_seconds)
         if duration_seconds > _SLOW_SECONDS:
             log.warning("slow", request_id=request_id, path=scope["path"], seconds=round(duration_seconds, 3))
 
@@ -166,16 +168,7 @@ def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
 
 
 def _faces() -> list[Router]:
-    # TEMPORARY while the faces are being written side by side: one that does not import is left out.
-    import importlib
-
-    faces = []
-    for name in ("shop", "console", "merchant"):
-        try:
-            faces.append(importlib.import_module(f"tearline.web.{name}").router())
-        except (ImportError, AttributeError) as error:
-            log.warning("face left out", face=name, error=str(error))
-    return faces
+    return [face.router() for face in (shop, console, merchant)]
 
 
 def _keep_forever(response: Response[Any]) -> Response[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tearline.campaigns.desk import ClaimAnswer
+from tearline.core.refusal import Refusal
 from tearline.members.tokens import MemberIdentity
 from tearline.web.services import Services
 
@@ -25,7 +26,15 @@ async def claim(
     Raises:
         Refusal: as ``ClaimDesk.claim``, and ``too_many_attempts`` after too many wrong passwords.
     """
-    async with services.password_guard.guess(identity.member_id, address):
+    guard = services.password_guard
+    await guard.take_turn(identity.member_id, address)
+    try:
         return await services.claim_desk.claim(
             campaign_code, identity.member_id, identity.epoch, password, idempotency_key
         )
+    except Refusal as refusal:
+        if refusal.reason == "wrong_password":
+            await guard.note_wrong(identity.member_id, address)
+        raise
+    finally:
+        guard.end_turn(identity.member_id)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
@@ -125,6 +123,12 @@ class Limiter:
         """Count one for ``key`` that has happened already; refuses nothing."""
         await self._add(limit, key)
 
+    def remaining_here(self, limit: Limit, key: str) -> int | None:
+        """How often ``key`` may still, without waiting; None when that must be asked of the shared counter."""
+        if self._shared is not None:
+            return None
+        return max(0, limit.amount - self._local.count(limit, key, time.time())[0])
+
     async def standing(self, limit: Limit, key: str) -> Standing:
         """How often ``key`` may still, and when its window ends."""
         count, ends_at = await self._count(limit, key)
@@ -199,39 +203,39 @@ class PasswordGuard:
         self._under_way: dict[UUID, int] = {}
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
 
-    @asynccontextmanager
-    async def guess(self, member_id: UUID, address: str) -> AsyncIterator[None]:
-        """Around one claim with a password; a refusal for a wrong password is counted.
+    async def take_turn(self, member_id: UUID, address: str) -> None:
+        """Before a claim; ``end_turn`` must follow it, whatever becomes of it.
 
         Raises:
-            Refusal: ``too_many_attempts``.
+            Refusal: ``too_many_attempts``; no turn was taken.
         """
-        await self._take_turn(member_id, address)
-        try:
-            yield
-        except Refusal as refusal:
-            if refusal.reason == "wrong_password":
-                await self._limiter.note(self._per_member, str(member_id))
-                await self._limiter.note(self._per_address, address)
-            raise
-        finally:
-            self._end_turn(member_id)
-
-    async def _take_turn(self, member_id: UUID, address: str) -> None:
         while True:
-            for limit, key in ((self._per_address, address), (self._per_member, str(member_id))):
-                standing = await self._limiter.standing(limit, key)
-                if standing.remaining == 0:
-                    raise too_many(standing)
+            await self._refuse_at_limit(self._per_address, address)
+            left = await self._refuse_at_limit(self._per_member, str(member_id))
             under_way = self._under_way.get(member_id, 0)
-            if under_way < standing.remaining:
+            if under_way < left:
                 self._under_way[member_id] = under_way + 1
                 return
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(member_id, []).append(turn)
             await turn
 
-    def _end_turn(self, member_id: UUID) -> None:
+    async def _refuse_at_limit(self, limit: Limit, key: str) -> int:
+        remaining = self._limiter.remaining_here(limit, key)
+        if remaining:
+            return remaining
+        standing = await self._limiter.standing(limit, key)
+        if standing.remaining == 0:
+            raise too_many(standing)
+        return standing.remaining
+
+    async def note_wrong(self, member_id: UUID, address: str) -> None:
+        """The password was wrong; to be called within the turn."""
+        await self._limiter.note(self._per_member, str(member_id))
+        await self._limiter.note(self._per_address, address)
+
+    def end_turn(self, member_id: UUID) -> None:
+        """After a claim: whoever waits may try."""
         self._under_way[member_id] -= 1
         if self._under_way[member_id] == 0:
             del self._under_way[member_id]

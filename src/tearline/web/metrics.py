@@ -7,6 +7,7 @@ up all processes of the machine, whichever of them is asked.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -34,10 +35,16 @@ batch_sizes = Histogram(
 refusals = Counter("tearline_refusals", "Expected 'no's by reason.", ("reason",), registry=registry)
 
 
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return requests.labels(method, route, str(status)), durations.labels(route)
+
+
 def observe(method: str, route: str, status: int, duration_seconds: float) -> None:
-    """Count one answered request."""
-    requests.labels(method, route, str(status)).inc()
-    durations.labels(route).observe(duration_seconds)
+    """Count one answered request. ``route`` is one of ours, never what a client sent: each is kept for ever."""
+    counter, histogram = _children(method, route, status)
+    counter.inc()
+    histogram.observe(duration_seconds)
 
 
 def exposition() -> tuple[bytes, str]:

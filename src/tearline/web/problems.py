@@ -219,5 +219,6 @@ def _error_page(request: Request[Any, Any, Any], error: Exception, request_id: s
     except Exception:
         # A page that cannot be made, such as before the browser files are built, must not hide what went wrong.
         log.exception("error page failed", request_id=request_id)
-        plain = f"<!doctype html><html lang={language}><title>{status}</title><h1>{status}</h1><p>{escape(sentence)}</p>"
+        head = f"<!doctype html><html lang={language}><title>{status}</title>"
+        plain = f"{head}<h1>{status}</h1><p>{escape(sentence)}</p>"
         return Response(plain, status_code=status, headers=headers, media_type=MediaType.HTML)

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from litestar import Request
 from litestar.datastructures import Cookie, FormMultiDict
-from litestar.enums import RequestEncodingType
+from litestar.enums import RequestEncodingType, ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
@@ -105,13 +105,13 @@ class CsrfMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a safe request through with a token for its forms, and any other only with that token."""
-        if scope["type"] != "http" or scope["path"].startswith(self._exempt_prefixes):
+        if scope["type"] != ScopeType.HTTP or scope["path"].startswith(self._exempt_prefixes):
             await self._app(scope, receive, send)
             return
         request: Request[Any, Any, Any] = scope["litestar_app"].request_class(scope=scope, receive=receive)
         cookie = request.cookies.get(CSRF_COOKIE, "")
         is_genuine = self._is_genuine(cookie)
-        if scope["method"] in _SAFE_METHODS:
+        if request.method in _SAFE_METHODS:
             token = cookie if is_genuine else self._new_token()
             ScopeState.from_scope(scope).csrf_token = token
             await self._app(scope, receive, send if is_genuine else self._setting_cookie(send, token))
@@ -172,7 +172,7 @@ def refuse_unreadable(app: ASGIApp) -> ASGIApp:
     """Middleware that refuses addresses that no text could hold: a NUL, or bytes that are not UTF-8."""
 
     async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == ScopeType.HTTP:
             parts = (scope.get("raw_path") or b"", scope["query_string"])
             try:
                 is_readable = all("\x00" not in unquote_to_bytes(part).decode() for part in parts)

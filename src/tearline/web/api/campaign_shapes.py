@@ -28,9 +28,9 @@ CampaignState: TypeAlias = Literal["draft", "live", "paused", "archived"]
 class AudienceForm(msgspec.Struct, forbid_unknown_fields=True):
     """Who it is for: all rules must hold; empty ones hold for everyone."""
 
-    any_of: Marks = []
-    all_of: Marks = []
-    none_of: Marks = []
+    any_of: Marks = msgspec.field(default_factory=list)
+    all_of: Marks = msgspec.field(default_factory=list)
+    none_of: Marks = msgspec.field(default_factory=list)
 
     def value(self) -> Audience:
         """The value that the rules work with."""
@@ -136,8 +136,8 @@ class NewCampaign(Body):
     time_zone: ShortText
     starts_at: Instant
     ends_at: Instant
-    descriptions: Texts = {}
-    rules: Texts = {}
+    descriptions: Texts = msgspec.field(default_factory=dict)
+    rules: Texts = msgspec.field(default_factory=dict)
     image: Image | None = None
     edge: ShortText = "vermilion"
     audience: AudienceForm = msgspec.field(default_factory=AudienceForm)
@@ -156,11 +156,11 @@ class CampaignChange(Body):
     ends_at: Instant | UnsetType = UNSET
     descriptions: Texts | UnsetType = UNSET
     rules: Texts | UnsetType = UNSET
-    image: Image | None | UnsetType = UNSET
+    image: Image | UnsetType | None = UNSET
     edge: ShortText | UnsetType = UNSET
     audience: AudienceForm | UnsetType = UNSET
-    limit_per_member: Count | None | UnsetType = UNSET
-    limit_per_member_per_day: Count | None | UnsetType = UNSET
+    limit_per_member: Count | UnsetType | None = UNSET
+    limit_per_member_per_day: Count | UnsetType | None = UNSET
 
 
 class NewPrize(Body):
@@ -181,7 +181,7 @@ class PrizeChange(Body):
     password: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
     inventory: Count | UnsetType = UNSET
     bundle: Bundle | UnsetType = UNSET
-    limit_per_member: Count | None | UnsetType = UNSET
+    limit_per_member: Count | UnsetType | None = UNSET
 
 
 class InventoryRaise(Body):

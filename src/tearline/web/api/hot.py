@@ -6,7 +6,7 @@ They validate the same and answer the same problem documents as every other endp
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -44,8 +44,14 @@ class HotHandler:
     work: Callable[[HTTPScope, Headers, bytes], Awaitable[Answer]]
     limit_bytes: int
 
-    async def answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever it holds."""
+    async def answer(
+        self, scope: HTTPScope, receive: Receive, send: Send, answer_headers: Iterable[tuple[bytes, bytes]]
+    ) -> int:
+        """Answer one request, whatever it holds; gives the status, 0 when the client went away.
+
+        Args:
+            answer_headers: what every answer carries.
+        """
         headers = dict(scope["headers"])
         content_type = "application/json"
         try:
@@ -54,7 +60,7 @@ class HotHandler:
             status, extra_headers, answer = await self.work(scope, headers, body)
             answer_body = _encoder.encode(answer)
         except Disconnected:
-            return
+            return 0
         except Exception as error:
             status, extra_headers, answer_body = problem_answer(
                 error,
@@ -65,10 +71,13 @@ class HotHandler:
         sent_headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(answer_body)).encode()),
-            *((name.encode(), value.encode()) for name, value in extra_headers.items()),
+            *answer_headers,
         ]
+        if extra_headers:
+            sent_headers.extend((name.encode(), value.encode()) for name, value in extra_headers.items())
         await send({"type": "http.response.start", "status": status, "headers": sent_headers})
         await send({"type": "http.response.body", "body": answer_body, "more_body": False})
+        return status
 
 
 class HotLane:

@@ -174,7 +174,7 @@ async def sign_in(request: AnyRequest, services: GivenServices, data: JSONBody[C
     )
     return MemberToken(
         token=token,
-        token_type="Bearer",
+        token_type="Bearer",  # noqa: S106 - the kind of token, not one
         expires_at=services.member_tokens.verify(token, services.now()).expires_at,
         member_id=signed_in.member_id,
         is_new_member=signed_in.created,

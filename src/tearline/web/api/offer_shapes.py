@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
@@ -94,8 +95,8 @@ class NewOffer(Body):
     validity: ValidityForm
     time_zone: ShortText
     merchant_id: UUID | None = None
-    summaries: Texts = {}
-    terms: Texts = {}
+    summaries: Texts = msgspec.field(default_factory=dict)
+    terms: Texts = msgspec.field(default_factory=dict)
     image: Image | None = None
     minimum_spend: Money | None = None
     scope: ScopeForm = ScopeForm()
@@ -103,7 +104,7 @@ class NewOffer(Body):
     issue_limit: Count | None = None
     limit_per_member: Count | None = None
     redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till"])
-    store_ids: StoreIds = []
+    store_ids: StoreIds = msgspec.field(default_factory=list)
 
 
 class OfferChange(Body):
@@ -118,15 +119,15 @@ class OfferChange(Body):
     funding: Funding | UnsetType = UNSET
     validity: ValidityForm | UnsetType = UNSET
     time_zone: ShortText | UnsetType = UNSET
-    merchant_id: UUID | None | UnsetType = UNSET
+    merchant_id: UUID | UnsetType | None = UNSET
     summaries: Texts | UnsetType = UNSET
     terms: Texts | UnsetType = UNSET
-    image: Image | None | UnsetType = UNSET
-    minimum_spend: Money | None | UnsetType = UNSET
+    image: Image | UnsetType | None = UNSET
+    minimum_spend: Money | UnsetType | None = UNSET
     scope: ScopeForm | UnsetType = UNSET
     cart_rules: CartRulesForm | UnsetType = UNSET
-    issue_limit: Count | None | UnsetType = UNSET
-    limit_per_member: Count | None | UnsetType = UNSET
+    issue_limit: Count | UnsetType | None = UNSET
+    limit_per_member: Count | UnsetType | None = UNSET
     redeem_by: Ways | UnsetType = UNSET
     store_ids: StoreIds | UnsetType = UNSET
 
@@ -149,7 +150,7 @@ def changed_draft(before: core.OfferDraft, change: OfferChange) -> core.OfferDra
 
 
 def _core_values(given: dict[str, Any]) -> dict[str, Any]:
-    converters = {
+    converters: dict[str, Callable[[Any], Any]] = {
         "benefit": lambda form: form.value(),
         "validity": lambda form: form.value(),
         "scope": scope_of,
@@ -162,7 +163,7 @@ def _core_values(given: dict[str, Any]) -> dict[str, Any]:
     return {name: converters[name](value) if name in converters else value for name, value in given.items()}
 
 
-def _check_currency(minimum_spend: Money | None | UnsetType, draft: core.OfferDraft) -> None:
+def _check_currency(minimum_spend: Money | UnsetType | None, draft: core.OfferDraft) -> None:
     if isinstance(minimum_spend, Money) and minimum_spend.currency != draft.currency:
         sentence = _("This must be in the currency of the offer.")
         raise Refusal("invalid", fields={"minimum_spend.currency": sentence})

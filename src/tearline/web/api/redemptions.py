@@ -29,6 +29,7 @@ from tearline.web.services import Services
 from tearline.web.ui.cursors import Cursor, beyond, ordering
 
 _SORT = "-redeemed_at"
+_REDEEMED_AT, _ID = Redemption.__table__.c.redeemed_at, Redemption.__table__.c.id
 _WAY = "till"
 _COUNTER_REASONS = (
     "code_not_recognised", "code_misread", "screenshot", "other_merchant", "other_store", "not_applicable",
@@ -126,10 +127,8 @@ async def list_redemptions(
         statement = statement.where(Redemption.store_id == store_id)
     if cursor is not None:
         place = place_of(cursor, _SORT, datetime)
-        statement = statement.where(
-            beyond(place, Redemption.redeemed_at, Redemption.id, descending=True, nullable=False)
-        )
-    order = ordering(Redemption.redeemed_at, Redemption.id, descending=True, nullable=False)
+        statement = statement.where(beyond(place, _REDEEMED_AT, _ID, descending=True, nullable=False))
+    order = ordering(_REDEEMED_AT, _ID, descending=True, nullable=False)
     async with services.database.connection() as connection:
         rows = (await connection.execute(statement.order_by(*order).limit(limit + 1))).all()
     shown = rows[:limit]

@@ -111,7 +111,7 @@ class MerchantChange(Body):
     descriptions: Texts | UnsetType = UNSET
     kind: MerchantKind | UnsetType = UNSET
     edge: ShortText | UnsetType = UNSET
-    image: Annotated[str, Meta(max_length=500)] | None | UnsetType = UNSET
+    image: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
 
 
 class StoreAnswer(Answer):
@@ -144,8 +144,8 @@ class StoreChange(Body):
     code: Code | UnsetType = UNSET
     names: Texts | UnsetType = UNSET
     addresses: Texts | UnsetType = UNSET
-    district: ShortText | None | UnsetType = UNSET
-    phone: ShortText | None | UnsetType = UNSET
+    district: ShortText | UnsetType | None = UNSET
+    phone: ShortText | UnsetType | None = UNSET
 
 
 # Members
@@ -171,10 +171,10 @@ class MemberAnswer(Answer):
 class MemberChange(Body):
     """What to change of a member. A change of plan without a tier leaves the member without one."""
 
-    name: ShortText | None | UnsetType = UNSET
+    name: ShortText | UnsetType | None = UNSET
     language: LanguageTag | UnsetType = UNSET
-    plan: ShortText | None | UnsetType = UNSET
-    tier: ShortText | None | UnsetType = UNSET
+    plan: ShortText | UnsetType | None = UNSET
+    tier: ShortText | UnsetType | None = UNSET
     groups: Annotated[list[ShortText], Meta(max_length=200)] | UnsetType = UNSET
     tags: Annotated[list[ShortText], Meta(max_length=200)] | UnsetType = UNSET
 

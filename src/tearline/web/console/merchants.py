@@ -39,7 +39,8 @@ _OPEN_STORES = (
 MERCHANTS = ListDefinition(
     id_column=Merchant.id,
     columns=[
-        Column("names", _("Merchant"), kind="localised", sort=Merchant.code, href="/console/merchants/{id}", under="code"),
+        Column("names", _("Merchant"), kind="localised", sort=Merchant.code, under="code",
+               href="/console/merchants/{id}"),
         Column("kind", _("Kind"), labels=KIND_NAMES, kind="tag", sort=Merchant.kind),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Merchant.state),
         Column("stores", _("Stores"), kind="number", sort=_OPEN_STORES),
@@ -51,7 +52,7 @@ MERCHANTS = ListDefinition(
         ChoiceFilter("state", _("State"), list(STATE_NAMES.items()), Merchant.state),
     ],
     default_sort="names",
-)
+)  # fmt: skip
 
 
 def merchant_form(image: str | None = None) -> Form:

@@ -88,15 +88,22 @@ def offer_form(
     def fields(*ours: Field) -> list[Field]:
         return [read_only(field) if _draft_field(field.name) in frozen else field for field in ours]
 
-    def section(title: str, *ours: Field, help: str = "") -> Section:
-        return Section(title, *fields(*ours), help=help)
+    def section(title: str, *ours: Field, note: str = "") -> Section:
+        return Section(title, *fields(*ours), note=note)
 
     return Form(
         section(
             _("The offer"),
             Localised("names", _("Name"), maximum_length=120),
             Text("code", _("Code"), maximum_length=40, help=_("Capitals, digits and hyphens; unique in the library.")),
-            Localised("summaries", _("In one or two sentences"), is_long=True, rows=2, is_required=False, maximum_length=500),
+            Localised(
+                "summaries",
+                _("In one or two sentences"),
+                is_long=True,
+                rows=2,
+                is_required=False,
+                maximum_length=500,
+            ),
         ),
         section(
             _("What it gives"),
@@ -137,7 +144,11 @@ def offer_form(
             _("How many, and where"),
             Number("issue_limit", _("Coupons in all"), is_required=False, minimum=1, help=_("Empty: no limit.")),
             Number(
-                "limit_per_member", _("Coupons for one member"), is_required=False, minimum=1, help=_("Empty: no limit.")
+                "limit_per_member",
+                _("Coupons for one member"),
+                is_required=False,
+                minimum=1,
+                help=_("Empty: no limit."),
             ),
             Choices("redeem_by", _("How it is redeemed"), choices=list(WAY_NAMES.items()), default=["cashier", "till"]),
             Choices(
@@ -169,7 +180,7 @@ def offer_form(
             _("What it applies to"),
             *_scope_fields("includes", place.merchants),
             *_scope_fields("excludes", place.merchants),
-            help=_("Keys of the catalogue, one a line. Nothing here: everything."),
+            note=_("Keys of the catalogue, one a line. Nothing here: everything."),
         ),
         section(_("In a cart"), *_cart_fields()),
         section(
@@ -347,14 +358,26 @@ def _period_field(time_zone: str) -> Variant:
 
 def _scope_fields(side: str, merchants: Sequence[tuple[str, str]]) -> list[Field]:
     labels = {
-        "includes": (_("Only these products"), _("Only these categories"), _("Only these brands"), _("Only at these merchants")),
-        "excludes": (_("Not these products"), _("Not these categories"), _("Not these brands"), _("Not at these merchants")),
-    }[side]  # fmt: skip
+        "includes": {
+            "products": _("Only these products"),
+            "categories": _("Only these categories"),
+            "brands": _("Only these brands"),
+            "merchants": _("Only at these merchants"),
+        },
+        "excludes": {
+            "products": _("Not these products"),
+            "categories": _("Not these categories"),
+            "brands": _("Not these brands"),
+            "merchants": _("Not at these merchants"),
+        },
+    }[side]
     fields: list[Field] = [
-        Lines(f"scope.{side}.{name}", label, maximum_lines=1000) for name, label in zip(_SCOPE_LISTS, labels, strict=False)
+        Lines(f"scope.{side}.{name}", labels[name], maximum_lines=1000) for name in _SCOPE_LISTS
     ]
     if merchants:
-        fields.append(Choices(f"scope.{side}.merchants", labels[3], is_required=False, choices=merchants))
+        fields.append(
+            Choices(f"scope.{side}.merchants", labels["merchants"], is_required=False, choices=merchants)
+        )
     return fields
 
 

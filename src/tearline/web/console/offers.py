@@ -31,7 +31,15 @@ from tearline.web.console.offer_form import (
     offer_form,
     values_of,
 )
-from tearline.web.console.support import act, merchant_choices, picture_url, save, show, uuid_or_none, version_in
+from tearline.web.console.support import (
+    act,
+    merchant_choices,
+    picture_url,
+    save,
+    show,
+    uuid_or_none,
+    version_in,
+)
 from tearline.web.console.tickets import OfferFace, face_of, face_of_draft
 from tearline.web.ui.forms import BoundForm, Form
 from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition, TextFilter, localised_columns
@@ -49,7 +57,8 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
     return ListDefinition(
         id_column=Offer.id,
         columns=[
-            Column("names", _("Offer"), kind="localised", sort=Offer.code, href="/console/offers/{offer_id}", under="code"),
+            Column("names", _("Offer"), kind="localised", sort=Offer.code, under="code",
+                   href="/console/offers/{offer_id}"),
             Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code, is_nullable=True),
             Column("benefit_kind", _("Benefit"), kind="tag", labels=BENEFIT_NAMES, sort=Offer.benefit_kind),
             Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Offer.state),
@@ -141,7 +150,7 @@ async def preview(request: AnyRequest, services: GivenServices, actor: GivenActo
             place, before = await _asked_place(connection, request, actor), None
             form = await offer_form(place, language_of(request)).read(request)
     return show(
-        request, "offer_preview.html", face=await _preview_face(request, services, form, place, before)
+        request, "offer_preview.html", drawn=await _preview_face(request, services, form, place, before)
     )
 
 
@@ -156,15 +165,15 @@ async def show_offer(
         ticket = (await reads.tickets(connection, [offer_id]))[offer_id]
         merchant_names, store_names = await reads.where_names(connection, ticket)
         campaigns = await campaigns_with_offer(connection, offer_id)
-        entries = await trail(connection, actor, [str(offer_id)])
+        deeds = await trail(connection, actor, [str(offer_id)])
     face = face_of(ticket, language, merchant_names=merchant_names, store_names=store_names)
     return show(
         request,
         "offer.html",
         offer=row,
-        face=face,
+        drawn=face,
         campaigns=campaigns,
-        entries=entries,
+        deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,
         state_kinds=STATE_KINDS,
@@ -301,7 +310,7 @@ async def _form_page(
         status_code=form.status_code,
         form=form,
         offer=row,
-        face=face,
+        drawn=face,
         version=version if version is not None else (row.version if row is not None else 0),
         preview_path=f"/console/offers/preview{query}",
         action=f"/console/offers/{row.id}/edit" if row is not None else f"/console/offers/new{query}",

@@ -148,8 +148,16 @@ def language_cookie(request: AnyRequest, language: str) -> Cookie:
 
 def refusal_text(refusal: Refusal, language: str) -> str:
     """All that a refusal says, in one paragraph."""
-    sentences = dict.fromkeys(field_sentences(refusal, language).values())
-    return " ".join(sentences) or sentence_of(refusal, language)
+    sentences = []
+    for path, problem in field_sentences(refusal, language).items():
+        head, _dot, position = path.partition(".")
+        number = position.partition(".")[0]
+        if head == "prizes" and number.isdigit():
+            shown = translate(language, _("Prize %(n)s: %(problem)s"), n=int(number) + 1, problem=problem)
+            sentences.append(shown)
+        else:
+            sentences.append(problem)
+    return " ".join(dict.fromkeys(sentences)) or sentence_of(refusal, language)
 
 
 def answer_refusal(request: AnyRequest, error: Exception) -> Response[Any]:

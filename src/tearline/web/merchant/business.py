@@ -52,6 +52,7 @@ STORES = ListDefinition(
         Column("phone", _("Phone")),
         Column("state", _("State"), kind="tag", labels=_SHOP_STATES, tag_kinds={"active": "good"}),
     ],
+    filters=[TextFilter("q", _("Name or code"), [Store.code, *localised_columns(Store.names)])],
     default_sort="names",
 )
 _STAFF_STATES = {"active": _("Active"), "disabled": _("Disabled")}
@@ -64,6 +65,7 @@ TEAM = ListDefinition(
         Column("has_totp", _("Two-step sign-in"), kind="yes_no"),
         Column("state", _("State"), kind="tag", labels=_STAFF_STATES, tag_kinds={"active": "good"}),
     ],
+    filters=[TextFilter("q", _("Name or e-mail address"), [Staff.name, Staff.email])],
     default_sort="name",
 )
 

@@ -26,7 +26,6 @@ _SHELL = (
     "icon.svg",
     "icon-192.png",
 )
-_OFFLINE_SENTENCE = _("No connection. A coupon is never redeemed twice, so it is safe to try again.")
 
 
 @get("/service-worker.js")
@@ -49,7 +48,8 @@ async def offline_page(request: AnyRequest) -> Response[str]:
     return render(
         request,
         "merchant/offline.html",
-        sentences=_in_every_language(_OFFLINE_SENTENCE),
+        titles=_in_every_language(_("No connection")),
+        sentences=_in_every_language(_("A coupon is never redeemed twice, so it is safe to try again.")),
         labels=_in_every_language(_("Try again")),
     )
 

@@ -86,7 +86,7 @@ async def redemption_page(
     redemption_id: FromPath[UUID],
 ) -> Response[Any]:
     """One redemption; right after it, the answer that it is done."""
-    return await _page(request, services, actor, here.merchant_edge, redemption_id)
+    return await _page(request, services, actor, redemption_id, edge=here.merchant_edge)
 
 
 @post("/redemptions/{redemption_id:uuid}", status_code=200)
@@ -109,7 +109,7 @@ async def undo(
     try:
         await services.redemption_desk.reverse(actor, redemption_id, f"{number}-undo", reason=shortened)
     except Refusal as refusal:
-        return await _page(request, services, actor, here.merchant_edge, redemption_id, refusal)
+        return await _page(request, services, actor, redemption_id, edge=here.merchant_edge, refusal=refusal)
     return redirect(request, f"/merchant/redemptions/{redemption_id}?undone=1")
 
 
@@ -117,15 +117,16 @@ async def _page(
     request: AnyRequest,
     services: Services,
     actor: Actor,
-    edge: str,
     redemption_id: UUID,
+    *,
+    edge: str,
     refusal: Refusal | None = None,
 ) -> Response[Any]:
     language = language_of(request)
     async with services.database.connection() as connection:
         row = await redemption(connection, actor, redemption_id)
         ticket = (await tickets(connection, [row.offer_id]))[row.offer_id]
-        drawn = await counter_ticket(connection, ticket, language, code=row.code, edge=edge)
+        drawn = await counter_ticket(connection, ticket, language, code=row.code, edge=edge, is_done=True)
     undo_until = row.redeemed_at + reversal_window(actor)
     response = show(
         request,

@@ -128,11 +128,11 @@ async def decide(
     request: AnyRequest,
     services: GivenServices,
     session: GivenSession,
-    actor: GivenActor,
     here: GivenHere,
     hold_id: FromPath[UUID],
 ) -> Response[Any]:
     """Redeem what was prepared, or let it go."""
+    actor = session.actor
     if session.store_id is None:
         return store_needed(f"/merchant/prepared/{hold_id}")
     form = await readable_form(request)
@@ -207,7 +207,9 @@ async def _refused(
             drawn = await counter_ticket(
                 connection, ticket, language, code=look.code, window=(look.valid_from, look.valid_until)
             )
-            known, use_path = await _known(request, connection, session, refusal, look, ticket)
+            known, use_path = await _known(
+                request, connection, session, refusal=refusal, look=look, ticket=ticket
+            )
     response = show(
         request,
         "verdict.html",
@@ -236,6 +238,7 @@ async def _known(
     request: AnyRequest,
     connection: AsyncConnection,
     session: SessionActor,
+    *,
     refusal: Refusal,
     look: Look,
     ticket: Ticket,

@@ -32,7 +32,7 @@ ROLE_NAMES = {"manager": _("Manager"), "cashier": _("Cashier")}
 _HERE = "tearline_counter"
 _NAVIGATION = (
     ("scan", "/merchant", _("Scan"), "scan", "redeem"),
-    ("redemptions", "/merchant/redemptions", _("Redemptions"), "list", "counter"),
+    ("redemptions", "/merchant/redemptions", _("Today"), "list", "counter"),
     ("business", "/merchant/offers", _("Business"), "home", "offers.read"),
     ("account", "/merchant/account", _("Account"), "person", "counter"),
 )

@@ -42,6 +42,7 @@ async def counter_ticket(
     code: str = "",
     window: tuple[datetime, datetime] | None = None,
     edge: str = "teal",
+    is_done: bool = False,
 ) -> CounterTicket:
     """An offer, or one coupon of it, as the counter draws it.
 
@@ -49,6 +50,7 @@ async def counter_ticket(
         code: of the coupon, to compare with the member's screen.
         window: of the coupon.
         edge: the colour for an offer that is no one merchant's.
+        is_done: whether it has been redeemed, so that when and where it can be used is no longer the question.
     """
     merchant_names, store_names = await where_names(connection, ticket)
     gives = value_text(benefit_from(ticket.benefit), ticket.currency, language)
@@ -57,13 +59,15 @@ async def counter_ticket(
     where = where_text(
         language, merchant_names=merchant_names, store_names=store_names, store_ids=ticket.store_ids
     )
-    labels = (_("Gives"), _("Conditions"), _("Valid"), _("Where"), _("Code"))
-    texts = (gives, conditions, valid, where, display(code) if code else "")
+    facts = [(_("Gives"), gives), (_("Conditions"), conditions)]
+    if not is_done:
+        facts += [(_("Valid"), valid), (_("Where"), where)]
+    facts.append((_("Code"), display(code) if code else ""))
     return CounterTicket(
         stub=stub_value(ticket, language),
         title=localised(ticket.names, language),
-        lines=[localised(ticket.summaries, language)],
+        lines=[conditions, localised(ticket.summaries, language)],
         edge=ticket.merchant_edge or edge,
-        facts=[(translate(language, label), text) for label, text in zip(labels, texts, strict=True)],
+        facts=[(translate(language, label), text) for label, text in facts],
         terms=localised(ticket.terms, language),
     )

@@ -1,0 +1,511 @@
+"""The counter's pages over HTTP: signing in, choosing a store, redeeming, undoing, and what each may see."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pyotp
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from tearline.core import rotating
+from tearline.core.codes import ALPHABET, is_well_formed
+from tearline.coupons.model import Coupon, Redemption
+from tearline.coupons.rotation import coupon_secret
+from tearline.db import Database, new_id, transaction
+from tearline.merchants import actions
+from tearline.merchants.model import Staff, Store
+from tearline.offers.model import Offer
+from tearline.web.app import Application
+from tests.callers import SECRET
+from tests.counter import COMMAND, PASSWORD, Browser, add_staff, add_store, browser
+from tests.counters import Issued, assert_clean, claim
+from tests.worlds import World, make_world, offer_row
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Counter:
+    """A merchant with one store, a cashier who is signed in, and coupons to redeem."""
+
+    app: Application
+    database: Database
+    world: World
+    coupons: list[Issued]
+    cashier: Browser
+
+    @property
+    def code(self) -> str:
+        return self.coupons[0].code
+
+    async def person(self, name: str, role: str = "cashier", **more: Any) -> Browser:
+        """Somebody else of the same merchant, signed in."""
+        email = await add_staff(self.database, self.world.merchant_id, name, role, **more)
+        somebody = browser(self.app)
+        await somebody.sign_in(email)
+        return somebody
+
+    async def change_offer(self, **values: Any) -> None:
+        async with transaction(self.database) as tx:
+            await tx.execute(update(Offer).values(version=Offer.version + 1, **values))
+
+    async def change_coupon(self, **values: Any) -> None:
+        async with transaction(self.database) as tx:
+            await tx.execute(update(Coupon).where(Coupon.id == self.coupons[0].id).values(**values))
+
+    async def redemptions(self) -> int:
+        async with self.database.connection() as connection:
+            return int((await connection.execute(select(func.count()).select_from(Redemption))).scalar_one())
+
+
+@pytest.fixture
+async def counter(app: Application) -> Counter:
+    database = app.litestar.state.services.database
+    world = await make_world(database, bundle=(3,))
+    coupons = await claim(database, world)
+    email = await add_staff(database, world.merchant_id, "Mei", "cashier")
+    cashier = browser(app)
+    await cashier.sign_in(email)
+    return Counter(app, database, world, coupons, cashier)
+
+
+async def other_merchant(counter: Counter) -> Browser:
+    """A manager of another merchant, at its only store."""
+    async with transaction(counter.database) as tx:
+        other_id = await actions.create_merchant(
+            tx, COMMAND, code="peak", names={"en": "Peak Tea"}, kind="dining", now=datetime.now(UTC)
+        )
+    await add_store(counter.database, other_id, "tram")
+    email = await add_staff(counter.database, other_id, "Ann", "manager")
+    ann = browser(counter.app)
+    await ann.sign_in(email)
+    return ann
+
+
+# Signing in
+
+
+async def test_a_stranger_is_sent_to_sign_in_and_back(app: Application) -> None:
+    stranger = browser(app)
+    page = await stranger.get("/merchant/redemptions?on_from=&on_to=")
+    assert stranger.path == "/merchant/sign-in"
+    assert "next=/merchant/redemptions" in str(page.url)
+
+
+async def test_wrong_password_is_refused_and_guessing_locks(counter: Counter) -> None:
+    guesser = browser(counter.app)
+    page = await guesser.sign_in("mei@example.org", "not the one")
+    assert page.status_code == 401
+    assert "password is wrong" in guesser.text
+    for _attempt in range(10):
+        page = await guesser.sign_in("mei@example.org", "not the one")
+    assert page.status_code == 429
+    assert "Too many failed sign-ins" in guesser.text
+    assert int(page.headers["retry-after"]) > 0
+    assert (await guesser.sign_in("mei@example.org")).status_code == 429
+
+
+async def test_the_operators_staff_are_shown_to_the_console(counter: Counter) -> None:
+    email = await add_staff(counter.database, None, "Olga", "owner")
+    olga = browser(counter.app)
+    assert (await olga.sign_in(email)).status_code == 403
+    assert "belongs to the console" in olga.text
+    await olga.get("/merchant")
+    assert olga.path == "/merchant/sign-in"
+
+
+async def test_a_fixed_store_or_the_only_one_needs_no_choice(counter: Counter) -> None:
+    assert counter.cashier.path == "/merchant"
+    second = await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    fixed = await counter.person("Bo", store_id=second)
+    assert fixed.path == "/merchant"
+    assert fixed.page is not None
+    assert "Kowloon" in fixed.page.text
+    await fixed.get("/merchant/store")
+    assert fixed.path == "/merchant"
+
+
+async def test_a_store_is_chosen_for_the_session(counter: Counter) -> None:
+    second = await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    chooser = await counter.person("Bo")
+    assert chooser.path == "/merchant/store"
+    assert "Central" in chooser.text
+    assert "Kowloon" in chooser.text
+    await chooser.post("/merchant/store?next=/merchant", store_id=str(second))
+    assert chooser.path == "/merchant"
+    await chooser.scan(counter.code)
+    await chooser.post(chooser.path, action="redeem")
+    assert "Kowloon" in chooser.text
+
+
+async def test_another_merchants_store_cannot_be_chosen(counter: Counter) -> None:
+    ann = await other_merchant(counter)
+    await ann.get("/merchant/account")
+    assert (await ann.post("/merchant/store", store_id=str(counter.world.store_id))).status_code == 404
+    assert (await ann.post("/merchant/store", store_id="nonsense")).status_code == 200
+
+
+async def test_two_step_sign_in(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.get("/merchant/account/two-step")
+    await mei.post("/merchant/account/two-step", action="begin")
+    async with counter.database.connection() as connection:
+        secret = await connection.scalar(
+            select(Staff.totp_new_secret).where(Staff.email == "mei@example.org")
+        )
+    assert secret is not None
+    assert (await mei.post("/merchant/account/two-step", action="confirm", code="000000")).status_code == 422
+    now = datetime.now(UTC)
+    await mei.post(
+        "/merchant/account/two-step",
+        action="confirm",
+        code=pyotp.TOTP(secret).at(now - timedelta(seconds=30)),
+    )
+    assert "It is on" in mei.text
+
+    again = browser(counter.app)
+    await again.sign_in("mei@example.org")
+    assert again.path == "/merchant/sign-in/code"
+    assert (await again.post(again.path, code="000000")).status_code == 401
+    await again.post("/merchant/sign-in/code", code=pyotp.TOTP(secret).at(now))
+    assert again.path == "/merchant"
+
+    await again.get("/merchant/account/two-step")
+    assert (await again.post("/merchant/account/two-step", action="stop", password="no")).status_code == 422
+    await again.post("/merchant/account/two-step", action="stop", password=PASSWORD)
+    assert "It is off" in again.text
+
+
+async def test_signing_out_ends_the_session(counter: Counter) -> None:
+    await counter.cashier.get("/merchant/account")
+    await counter.cashier.post("/merchant/sign-out")
+    await counter.cashier.get("/merchant")
+    assert counter.cashier.path == "/merchant/sign-in"
+
+
+# Redeeming
+
+
+async def test_a_typed_code_is_prepared_and_redeemed(counter: Counter) -> None:
+    mei = counter.cashier
+    typed = f" {counter.code[:5].lower()}-{counter.code[5:9]} {counter.code[9:].lower()} "
+    assert (await mei.scan(typed)).status_code == 200
+    assert mei.path.startswith("/merchant/prepared/")
+    assert "HK$50 off" in mei.text
+    assert "Minimum spend HK$300" in mei.text
+    assert "Code typed" in mei.text
+    page = await mei.post(mei.path, action="redeem")
+    assert page.status_code == 200
+    assert mei.path.startswith("/merchant/redemptions/")
+    assert "Redeemed" in mei.text
+    assert "Central" in mei.text
+    assert "Mei" in mei.text
+    assert await counter.redemptions() == 1
+    await assert_clean(counter.database)
+
+
+async def test_a_live_qr_code_is_told_from_an_old_one(counter: Counter) -> None:
+    secret = coupon_secret(SECRET.encode(), counter.coupons[0].id)
+    now = datetime.now(UTC)
+    old = rotating.payload(counter.code, secret, now - timedelta(minutes=3))
+    page = await counter.cashier.scan(old)
+    assert page.status_code == 422
+    assert "Out of date" in counter.cashier.text
+    assert "HK$50" not in counter.cashier.text
+    await counter.cashier.scan(rotating.payload(counter.code, secret, now))
+    assert "Live QR code" in counter.cashier.text
+
+
+async def test_pressing_twice_at_once_redeems_once(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    path, data = mei.path, {"_csrf_token": mei.csrf, "action": "redeem"}
+    answers = await asyncio.gather(*(mei.http.post(path, data=data) for _press in range(8)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    # Back to the preparation's page, and once more.
+    await mei.get(path)
+    assert mei.path.startswith("/merchant/redemptions/")
+    assert (await mei.http.post(path, data=data)).headers["location"] == answers[0].headers["location"]
+    assert await counter.redemptions() == 1
+
+
+async def test_scanning_twice_from_one_page_keeps_one_preparation(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.get("/merchant")
+    data = {"_csrf_token": mei.csrf, "request": mei.request_number, "code": counter.code}
+    answers = await asyncio.gather(*(mei.http.post("/merchant", data=data) for _press in range(4)))
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    other = await mei.http.post("/merchant", data={**data, "code": counter.coupons[1].code})
+    assert other.status_code == 303
+    # Given up, then meant again from the page in the browser's history.
+    await mei.get(answers[0].headers["location"])
+    await mei.post(mei.path, action="release")
+    anew = await mei.http.post("/merchant", data=data)
+    assert anew.headers["location"] != answers[0].headers["location"]
+    assert "Redeem this coupon?" in (await mei.get(anew.headers["location"])).text
+
+
+async def test_cancelling_lets_the_coupon_go_at_once(counter: Counter) -> None:
+    bo = await counter.person("Bo")
+    await counter.cashier.scan(counter.code)
+    held = counter.cashier.path
+    assert (await bo.scan(counter.code)).status_code == 409
+    assert "In use elsewhere" in bo.text
+    await counter.cashier.post(held, action="release")
+    assert counter.cashier.path == "/merchant"
+    assert (await bo.scan(counter.code)).status_code == 200
+    assert (await counter.cashier.post(held, action="redeem")).status_code == 409
+    assert "Kept too long" in counter.cashier.text
+
+
+async def test_a_used_coupon_says_when_where_and_by_whom(counter: Counter) -> None:
+    await counter.cashier.scan(counter.code)
+    await counter.cashier.post(counter.cashier.path, action="redeem")
+    page = await counter.cashier.scan(counter.code)
+    assert page.status_code == 409
+    assert "Already used" in counter.cashier.text
+    assert "at Central by Mei" in counter.cashier.text
+    assert "/merchant/redemptions/" in page.text
+
+
+async def test_each_refusal_has_its_own_answer(counter: Counter) -> None:
+    now = datetime.now(UTC)
+    mei = counter.cashier
+
+    async def answer(status: int, title: str) -> None:
+        page = await mei.scan(counter.code)
+        assert (page.status_code, title in mei.text) == (status, True), mei.text
+        assert f"<h1>{title}</h1>" in page.text
+        assert 'class="verdict ' in page.text
+
+    await counter.change_coupon(valid_until=now - timedelta(days=1))
+    await answer(409, "Expired")
+    await counter.change_coupon(valid_until=now + timedelta(days=9), valid_from=now + timedelta(days=1))
+    await answer(409, "Not valid yet")
+    await counter.change_coupon(valid_from=now - timedelta(days=1), state="void")
+    await answer(409, "Cancelled")
+    await counter.change_coupon(state="open")
+    weekday = (now + timedelta(hours=8)).isoweekday() % 7 + 1
+    async with counter.database.connection() as connection:
+        validity = (await connection.execute(select(Offer.validity))).scalars().first()
+    assert validity is not None
+    await counter.change_offer(validity={**validity, "weekdays": [weekday]})
+    await answer(409, "Not at this time")
+    elsewhere = await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    await counter.change_offer(validity=validity, store_ids=[elsewhere])
+    await answer(403, "Not at this store")
+    assert "Kowloon" in mei.text
+    await counter.change_offer(store_ids=[], redeem_by=["till"])
+    await answer(422, "Not at the counter")
+
+
+async def test_codes_that_lead_to_nothing(counter: Counter) -> None:
+    mei = counter.cashier
+    assert (await mei.scan("https://example.org/menu")).status_code == 422
+    assert "Not a coupon's code" in mei.text
+    unknown = "0000000000000"
+    unknown += next(character for character in ALPHABET if is_well_formed(unknown + character))
+    page = await mei.scan(unknown)
+    assert page.status_code == 404
+    assert "Unknown code" in mei.text
+    await mei.get("/merchant")
+    assert (await mei.post("/merchant", code="", request=mei.request_number)).status_code == 422
+    assert (await mei.post("/merchant", code="x" * 500, request="")).status_code == 422
+    for _attempt in range(60):
+        page = await mei.scan(unknown)
+        if page.status_code == 429:
+            break
+    assert "Too many attempts" in mei.text
+    assert int(page.headers["retry-after"]) > 0
+
+
+async def test_another_merchants_coupon_tells_nothing(counter: Counter) -> None:
+    ann = await other_merchant(counter)
+    page = await ann.scan(counter.code)
+    assert page.status_code == 403
+    assert "Another merchant's coupon" in ann.text
+    assert "HK$50" not in ann.text
+    assert "Harbour" not in ann.text
+
+
+async def test_a_store_that_closed_is_chosen_anew(counter: Counter) -> None:
+    await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    async with transaction(counter.database) as tx:
+        await tx.execute(update(Store).where(Store.code == "central").values(state="closed"))
+    await counter.cashier.scan(counter.code)
+    assert counter.cashier.path == "/merchant/store"
+
+
+async def test_a_form_without_its_token_is_refused(counter: Counter) -> None:
+    answer = await counter.cashier.http.post("/merchant", data={"code": counter.code, "request": "ABCD-EFGH"})
+    assert answer.status_code == 403
+
+
+# Afterwards
+
+
+async def test_undoing_gives_the_coupon_back_once(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    await mei.post(mei.path, action="redeem")
+    path, number, csrf = mei.path, mei.request_number, mei.csrf
+    data = {"_csrf_token": csrf, "request": number, "reason": "wrong table"}
+    answers = await asyncio.gather(*(mei.http.post(path, data=data) for _press in range(4)))
+    assert {answer.status_code for answer in answers} == {303}
+    await mei.get(path)
+    assert "Undone" in mei.text
+    assert "wrong table" in mei.text
+    late = await mei.http.post(path, data={**data, "request": "ANOTHER-NUMBER"})
+    assert late.status_code == 409
+    assert "Already undone" in late.text
+    assert (await mei.http.post(path, data={"_csrf_token": csrf})).status_code == 400
+    await mei.scan(counter.code)
+    await mei.post(mei.path, action="redeem")
+    assert mei.path != path
+    await assert_clean(counter.database)
+
+
+async def test_a_cashier_may_undo_for_an_hour_and_a_manager_for_a_day(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    await mei.post(mei.path, action="redeem")
+    path, data = mei.path, {"_csrf_token": mei.csrf, "request": mei.request_number}
+    async with transaction(counter.database) as tx:
+        await tx.execute(update(Redemption).values(redeemed_at=Redemption.redeemed_at - timedelta(hours=2)))
+    await mei.get(path)
+    assert "can no longer be undone here" in mei.text
+    late = await mei.http.post(path, data=data)
+    assert late.status_code == 409
+    assert "Too late to undo" in late.text
+    max_ = await counter.person("Max", "manager")
+    await max_.get(path)
+    await max_.post(path, request=max_.request_number)
+    assert "Undone" in max_.text
+
+
+async def test_the_list_shows_each_their_own(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    await mei.post(mei.path, action="redeem")
+    redeemed_path = mei.path
+    await mei.scan(counter.coupons[1].code)
+    prepared_path = mei.path
+    second = await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    bo = await counter.person("Bo", store_id=second)
+    max_ = await counter.person("Max", "manager")
+
+    await mei.get("/merchant/redemptions")
+    assert mei.page is not None
+    assert "on_from=20" in str(mei.page.url)
+    assert counter.code in mei.text
+    await bo.get("/merchant/redemptions")
+    assert counter.code not in bo.text
+    assert "Nothing" in bo.text
+    await max_.get("/merchant/redemptions?on_from=&on_to=")
+    assert counter.code in max_.text
+    await max_.get(f"/merchant/redemptions?on_from=&on_to=&store={second}")
+    assert counter.code not in max_.text
+    await max_.get("/merchant/redemptions?on_from=2001-01-01&on_to=2001-01-02")
+    assert counter.code not in max_.text
+    exported = await max_.get("/merchant/redemptions/export?format=csv")
+    assert "Mei" in exported.text
+    assert (await max_.get("/merchant/redemptions/export?format=xlsx")).content[:2] == b"PK"
+
+    ann = await other_merchant(counter)
+    await ann.get("/merchant/redemptions?on_from=&on_to=")
+    assert counter.code not in ann.text
+    for stranger in (ann, bo):
+        for path in (redeemed_path, prepared_path):
+            assert (await stranger.get(path)).status_code == 404
+            await stranger.get("/merchant")
+            token = stranger.csrf
+            page = await stranger.http.post(
+                path, data={"_csrf_token": token, "action": "redeem", "request": "ABCD-EFGH-1234"}
+            )
+            assert page.status_code == 404
+    assert await counter.redemptions() == 1
+
+
+async def test_a_manager_looks_at_the_business_and_a_cashier_does_not(counter: Counter) -> None:
+    async with transaction(counter.database) as tx:
+        platform_id: UUID = new_id()
+        await tx.execute(
+            insert(Offer).values(
+                {
+                    **offer_row(platform_id, counter.world.merchant_id),
+                    "merchant_id": None,
+                    "issuer": "platform",
+                }
+            )
+        )
+    max_ = await counter.person("Max", "manager")
+    page = await max_.get("/merchant/offers")
+    assert page.status_code == 200
+    assert f"/merchant/offers/{counter.world.offers[0]}" in page.text
+    assert str(platform_id) not in page.text
+    assert (await max_.get(f"/merchant/offers/{counter.world.offers[0]}")).status_code == 200
+    assert "Minimum spend HK$300" in max_.text
+    assert (await max_.get("/merchant/offers/export?format=csv")).text.count("\n") >= 1
+    await max_.get("/merchant/stores")
+    assert "Central" in max_.text
+    await max_.get("/merchant/team")
+    assert "mei@example.org" in max_.text
+
+    for path in ("/merchant/offers", "/merchant/stores", "/merchant/team"):
+        assert (await counter.cashier.get(path)).status_code == 403
+    ann = await other_merchant(counter)
+    assert (await ann.get(f"/merchant/offers/{counter.world.offers[0]}")).status_code == 404
+    await ann.get("/merchant/team")
+    assert "mei@example.org" not in ann.text
+    assert (await ann.get(f"/merchant/offers/{new_id()}")).status_code == 404
+
+
+async def test_the_account_changes_language_and_password(counter: Counter) -> None:
+    mei = counter.cashier
+    await mei.get("/merchant/account")
+    page = await mei.post("/merchant/account", language="th")
+    assert '<html lang="th">' in page.text
+    assert (await mei.post("/merchant/account", language="xx")).status_code == 422
+    await mei.get("/merchant/account/password?lang=en")
+    wrong = {"current": PASSWORD, "password": "another calm password", "again": "different"}
+    assert (await mei.post("/merchant/account/password", **wrong)).status_code == 422
+    unknown = {**wrong, "current": "not this", "again": "another calm password"}
+    assert (await mei.post("/merchant/account/password", **unknown)).status_code == 422
+    await mei.post("/merchant/account/password", **{**unknown, "current": PASSWORD})
+    assert mei.path == "/merchant/account"
+    assert (await browser(counter.app).sign_in("mei@example.org")).status_code == 401
+    fresh = browser(counter.app)
+    fresh.http.headers.pop("accept-language")
+    page = await fresh.sign_in("mei@example.org", "another calm password")
+    assert '<html lang="th">' in page.text
+
+
+# The app
+
+
+async def test_the_counter_can_be_installed(app: Application) -> None:
+    visitor = browser(app)
+    page = await visitor.get("/merchant/sign-in")
+    manifest_path = page.text.split('rel="manifest" href="')[1].split('"')[0]
+    manifest = (await visitor.get(manifest_path)).json()
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == (
+        "/merchant",
+        "/merchant",
+        "standalone",
+    )
+    for icon in manifest["icons"]:
+        assert (await visitor.get(icon["src"])).status_code == 200
+    worker = await visitor.get("/merchant/service-worker.js")
+    assert worker.headers["content-type"].startswith("text/javascript")
+    assert worker.headers["service-worker-allowed"] == "/merchant"
+    for line in worker.text.split("self.shell=")[1].split(";")[0].strip("[]").split(", "):
+        assert (await visitor.get(line.strip('"'))).status_code == 200
+    offline = await visitor.get("/merchant/offline")
+    assert "No connection" in offline.text
+    assert "_csrf_token" not in offline.text
