@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.campaigns.definitions import Definition, load_definition
 from tearline.campaigns.desk import ClaimAnswer, ClaimDesk
 from tearline.campaigns.model import Campaign, Claim, ClaimHour, Participation, Prize
 from tearline.core.refusal import Refusal
@@ -201,3 +203,22 @@ async def test_a_long_queue_turns_people_away_instead_of_growing(database: Datab
     desk._queues[world.campaign_code]._maximum_waiting = 3
     outcomes = await asyncio.gather(*(claim(desk, world, 1) for _ in range(6)), return_exceptions=True)
     assert [o.reason for o in outcomes if isinstance(o, Refusal)] == ["unavailable"] * 3
+
+
+async def test_a_rush_on_a_fresh_desk_loads_the_campaign_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make_world(database, inventories=(5000,))
+    loads: list[str] = []
+
+    async def counted(connection: AsyncConnection, code: str) -> Definition | None:
+        loads.append(code)
+        return await load_definition(connection, code)
+
+    monkeypatch.setattr("tearline.campaigns.desk.load_definition", counted)
+    desk = ClaimDesk(database)
+    answers = await asyncio.gather(*(claim(desk, world, number % 4) for number in range(2000)))
+    assert len(answers) == 2000
+    assert loads == [world.campaign_code]
+    assert await reason(desk, world, campaign_code="NO-SUCH") == "not_found"
+    assert await reason(desk, world, campaign_code="NO-SUCH") == "not_found"

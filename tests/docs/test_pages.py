@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from tests.docs.made import cli_page, commands, reasons_page
 from typer.testing import CliRunner
 
 from tearline.cli.app import app
@@ -19,6 +18,7 @@ from tearline.cli.demo import SIGN_INS
 from tearline.cli.demo.merchants_data import MERCHANTS
 from tearline.cli.demo.people import MEMBER_COUNT
 from tearline.config import PREFIX, Settings
+from tests.docs.made import cli_page, commands, reasons_page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

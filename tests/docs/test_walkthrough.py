@@ -20,8 +20,6 @@ import httpx
 import pytest
 import uvicorn
 from sqlalchemy import update
-from tests.callers import settings_for
-from tests.worlds import make_world
 
 from tearline.campaigns.model import Campaign, Prize
 from tearline.cli.demo.campaigns_data import CAMPAIGNS
@@ -34,6 +32,8 @@ from tearline.merchants.keys import create_key
 from tearline.notices.sender import NoticeSender
 from tearline.offers.model import Offer
 from tearline.web.app import create_app
+from tests.callers import settings_for
+from tests.worlds import make_world
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

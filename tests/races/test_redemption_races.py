@@ -63,7 +63,10 @@ class SlowDesk(RacingDesk):
     """The desk as it is, but that a moment passes between finding a coupon and locking it."""
 
     meets_before_reading = True
-    coupons_statement = sql.LOCK_COUPONS.replace("ORDER BY", "WHERE pg_sleep(0.05) IS NOT NULL ORDER BY")
+    coupons_statement = sql.LOCK_COUPONS.replace(
+        ") AS asked\n",
+        ") AS asked CROSS JOIN LATERAL (SELECT pg_sleep(0.05), asked.member_id AS of) AS pause\n",
+    )
 
 
 class LingeringDesk(RacingDesk):
@@ -389,8 +392,7 @@ async def test_control_without_lock_and_key_it_is_undone_twice(both: Databases) 
 
 def _locking_slowly(direction: str) -> str:
     ordered = sql.LOCK_COUPONS.replace(
-        "ORDER BY coupon.member_id, coupon.id",
-        f"ORDER BY coupon.member_id {direction}, coupon.id {direction}",
+        "ORDER BY member_id, coupon_id", f"ORDER BY member_id {direction}, coupon_id {direction}"
     )
     return f"SELECT locked.*, pg_sleep(0.02) FROM ({ordered}) AS locked"
 

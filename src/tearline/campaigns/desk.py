@@ -113,6 +113,7 @@ class ClaimDesk:
         self._observe_batch = observe_batch
         self._definitions: dict[str, Definition] = {}
         self._queues: dict[str, GroupCommit[_Request, ClaimAnswer]] = {}
+        self._opening: dict[str, asyncio.Task[GroupCommit[_Request, ClaimAnswer]]] = {}
 
     async def claim(
         self, campaign_code: str, member_id: UUID, epoch: int, password: str, idempotency_key: str
@@ -132,7 +133,7 @@ class ClaimDesk:
             raise Refusal("invalid", fields={"idempotency_key": _("Use 1 to 128 visible ASCII characters.")})
         if len(password) > 4 * MAXIMUM_LENGTH:
             raise Refusal("wrong_password")
-        queue = self._queues.get(campaign_code) or await self._open_queue(campaign_code)
+        queue = self._queues.get(campaign_code) or await self._queue_of(campaign_code)
         deadline = time.monotonic() + self._patience_seconds
         try:
             return await queue.submit(
@@ -146,6 +147,14 @@ class ClaimDesk:
         for queue in list(self._queues.values()):
             await queue.drain()
 
+    async def _queue_of(self, code: str) -> GroupCommit[_Request, ClaimAnswer]:
+        # A rush on a fresh process: the first claim loads the campaign, the others wait for that.
+        opening = self._opening.get(code)
+        if opening is None:
+            opening = self._opening[code] = asyncio.create_task(self._open_queue(code))
+            opening.add_done_callback(lambda _task: self._opening.pop(code, None))
+        return await asyncio.shield(opening)
+
     async def _open_queue(self, code: str) -> GroupCommit[_Request, ClaimAnswer]:
         if await self._load(code) is None:
             raise Refusal("not_found")
@@ -153,7 +162,8 @@ class ClaimDesk:
         async def process(batch: Sequence[_Request]) -> list[ClaimAnswer | BaseException]:
             return await self._process(code, batch)
 
-        return self._queues.setdefault(code, GroupCommit(process, maximum_batch=self._maximum_batch))
+        queue = self._queues[code] = GroupCommit(process, maximum_batch=self._maximum_batch)
+        return queue
 
     async def _load(self, code: str) -> Definition | None:
         try:

@@ -1,13 +1,12 @@
-"""The redemption desk's statements: few, set-wise, and sent in two pipelines a batch."""
+"""The redemption desk's statements: few, set-wise, and sent in two round trips a batch."""
 
 from __future__ import annotations
 
-# The hot lane's connections forbid whole-table plans, yet a join may still walk an index from end to end. A plan
-# that found this cheap while the tables were small must not be kept until they have grown, so each batch is
-# planned anew, with the sizes of the day; that costs a millisecond a batch.
-SETTINGS = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+# Look-ups stand in LATERAL subqueries with a LIMIT, which can only be answered by one index look-up for each row; a
+# plain join could be planned, while the tables are still empty, as a walk through all of an index, and that
+# plan would be kept.
 
-READ_COUPONS = """
+_COUPONS = """
 SELECT coupon.member_id, coupon.id, coupon.code, coupon.offer_id, coupon.campaign_id, coupon.state,
        coupon.valid_from, coupon.valid_until, coupon.changed_at, coupon.hold_id, coupon.held_until,
        offer.version
@@ -15,36 +14,48 @@ FROM (SELECT member_id, coupon_id FROM coupon_code WHERE code = ANY(%s::text[])
       UNION
       SELECT member_id, coupon_id FROM coupon_hold WHERE id = ANY(%s::uuid[])
       UNION
-      SELECT redemption.member_id, redemption.coupon_id FROM redemption_lookup
-      JOIN redemption ON redemption.member_id = redemption_lookup.member_id
-                     AND redemption.id = redemption_lookup.redemption_id
-      WHERE redemption_lookup.redemption_id = ANY(%s::uuid[])) AS asked
-JOIN coupon ON coupon.member_id = asked.member_id AND coupon.id = asked.coupon_id
-JOIN offer ON offer.id = coupon.offer_id
+      SELECT found.member_id, redeemed.coupon_id
+      FROM redemption_lookup AS found
+      CROSS JOIN LATERAL (
+          SELECT coupon_id FROM redemption
+          WHERE redemption.member_id = found.member_id AND redemption.id = found.redemption_id LIMIT 1
+      ) AS redeemed
+      WHERE found.redemption_id = ANY(%s::uuid[])
+      ORDER BY member_id, coupon_id) AS asked
+CROSS JOIN LATERAL (
+    SELECT * FROM coupon WHERE coupon.member_id = asked.member_id AND coupon.id = asked.coupon_id LIMIT 1 {locked}
+) AS coupon
+CROSS JOIN LATERAL (SELECT version FROM offer WHERE offer.id = coupon.offer_id LIMIT 1) AS offer
 """
 
-LOCK_COUPONS = READ_COUPONS + "ORDER BY coupon.member_id, coupon.id FOR NO KEY UPDATE OF coupon"
-"""Takes all locks of the batch in one order, whoever asks: two desks can't wait for each other.
-
-Under READ COMMITTED each later statement sees all that was committed before the locks were granted.
+LOCK_COUPONS = _COUPONS.format(locked="FOR NO KEY UPDATE")
+"""Takes all locks of the batch in the order of member and coupon, whoever asks: two desks can't wait for each
+other. Under READ COMMITTED each later statement sees all that was committed before the locks were granted.
 """
+
+READ_COUPONS = _COUPONS.format(locked="")
 
 REDEMPTIONS = """
-SELECT redemption.id, redemption.coupon_id, redemption.store_id, redemption.verified,
-       redemption.merchant_id, redemption.redeemed_at, reversal.id IS NOT NULL
-FROM redemption_lookup
-JOIN redemption ON redemption.member_id = redemption_lookup.member_id
-               AND redemption.id = redemption_lookup.redemption_id
-LEFT JOIN reversal ON reversal.member_id = redemption.member_id AND reversal.redemption_id = redemption.id
-WHERE redemption_lookup.redemption_id = ANY(%s::uuid[])
+SELECT redeemed.id, redeemed.coupon_id, redeemed.store_id, redeemed.verified, redeemed.merchant_id,
+       redeemed.redeemed_at,
+       EXISTS (SELECT 1 FROM reversal
+               WHERE reversal.member_id = found.member_id AND reversal.redemption_id = found.redemption_id)
+FROM redemption_lookup AS found
+CROSS JOIN LATERAL (
+    SELECT * FROM redemption
+    WHERE redemption.member_id = found.member_id AND redemption.id = found.redemption_id LIMIT 1
+) AS redeemed
+WHERE found.redemption_id = ANY(%s::uuid[])
 """
 
 FIRST_ANSWERS = """
-SELECT till_request.merchant_id, till_request.request_number, till_request.fingerprint,
-       till_request.answer::text
+SELECT asked.merchant_id, asked.request_number, first.fingerprint, first.answer::text
 FROM unnest(%s::uuid[], %s::text[]) AS asked (merchant_id, request_number)
-JOIN till_request ON till_request.merchant_id = asked.merchant_id
-                 AND till_request.request_number = asked.request_number
+CROSS JOIN LATERAL (
+    SELECT fingerprint, answer FROM till_request
+    WHERE till_request.merchant_id = asked.merchant_id AND till_request.request_number = asked.request_number
+    LIMIT 1
+) AS first
 """
 
 STORES = """

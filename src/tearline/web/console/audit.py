@@ -33,6 +33,59 @@ SUBJECT_NAMES = {
     "coupon": _("Coupon"),
     "redemption": _("Redemption"),
 }
+ACT_NAMES = {
+    "campaign.archived": _("Campaign archived"),
+    "campaign.changed": _("Campaign changed"),
+    "campaign.created": _("Campaign created"),
+    "campaign.paused": _("Campaign paused"),
+    "campaign.resumed": _("Campaign resumed"),
+    "campaign.went_live": _("Campaign went live"),
+    "coupon.voided": _("Coupon cancelled"),
+    "group.created": _("Group created"),
+    "group.renamed": _("Group renamed"),
+    "key.created": _("API key created"),
+    "key.revoked": _("API key revoked"),
+    "member.blocked": _("Member blocked"),
+    "member.changed": _("Member changed"),
+    "member.created": _("Member created"),
+    "member.phone_changed": _("Phone number changed"),
+    "member.sessions_ended": _("Member signed out everywhere"),
+    "member.unblocked": _("Member unblocked"),
+    "members.imported": _("Members imported"),
+    "merchant.created": _("Merchant created"),
+    "merchant.resumed": _("Merchant resumed"),
+    "merchant.suspended": _("Merchant suspended"),
+    "merchant.updated": _("Merchant changed"),
+    "offer.activated": _("Offer activated"),
+    "offer.archived": _("Offer archived"),
+    "offer.changed": _("Offer changed"),
+    "offer.created": _("Offer created"),
+    "plan.created": _("Plan created"),
+    "plan.renamed": _("Plan renamed"),
+    "prize.added": _("Prize added"),
+    "prize.changed": _("Prize changed"),
+    "prize.inventory_raised": _("Inventory raised"),
+    "prize.removed": _("Prize removed"),
+    "staff.created": _("Account created"),
+    "staff.disabled": _("Account shut"),
+    "staff.enabled": _("Account opened again"),
+    "staff.locked": _("Account locked by failed sign-ins"),
+    "staff.password_changed": _("Own password changed"),
+    "staff.password_reset": _("New password given"),
+    "staff.signed_in": _("Signed in"),
+    "staff.signed_out": _("Signed out"),
+    "staff.signed_out_everywhere": _("Signed out everywhere"),
+    "staff.store_chosen": _("Store chosen at the counter"),
+    "staff.totp_begun": _("Second factor begun"),
+    "staff.totp_disabled": _("Second factor turned off"),
+    "staff.totp_enabled": _("Second factor turned on"),
+    "staff.updated": _("Account changed"),
+    "store.closed": _("Store closed"),
+    "store.created": _("Store opened"),
+    "store.reopened": _("Store opened again"),
+    "store.updated": _("Store changed"),
+    "tier.created": _("Tier created"),
+}
 ACTOR_NAMES = {
     "staff": _("Staff"),
     "key": _("API key"),
@@ -53,7 +106,8 @@ AUDIT = ListDefinition(
     columns=[
         Column("action", _("What")),
         Column("actor_name", _("Who"), under="actor_kind"),
-        Column("at", _("When"), kind="date_time", sort=AuditEntry.at),
+        # Ids are made in order of time, and have an index.
+        Column("at", _("When"), kind="date_time", sort=AuditEntry.id),
         Column("subject_kind", _("Concerning"), kind="tag", labels=SUBJECT_NAMES, under="subject_id"),
         Column("before", _("Before")),
         Column("after", _("After")),
@@ -65,6 +119,7 @@ AUDIT = ListDefinition(
         WordFilter("id", _("Id"), _about),
         DayFilter("at", _("Days"), AuditEntry.at),
     ],
+    default_sort="-at",
 )
 
 
@@ -104,8 +159,8 @@ def words() -> dict[str, Any]:
 
 
 def act_words(action: str) -> str:
-    """An action's name as words: ``prize.inventory_raised`` is 'inventory raised'."""
-    return action.partition(".")[2].replace("_", " ")
+    """An act in English words, to be translated; one that isn't known is told by its name."""
+    return ACT_NAMES.get(action) or action.replace(".", " ").replace("_", " ").capitalize()
 
 
 def changes_of(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[tuple[str, str, str]]:

@@ -54,6 +54,7 @@ KEYS = ListDefinition(
             conditions={"active": ApiKey.revoked_at.is_(None), "revoked": ApiKey.revoked_at.is_not(None)},
         ),
     ],
+    default_sort="-created_at",
 )
 
 

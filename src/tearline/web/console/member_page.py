@@ -16,9 +16,10 @@ from tearline.core.refusal import Refusal
 from tearline.coupons import actions as coupons
 from tearline.coupons import reads as wallet
 from tearline.coupons.model import Redemption
-from tearline.i18n import _
+from tearline.i18n import _, translate
 from tearline.members import actions, reads
 from tearline.members.phones import display_phone
+from tearline.offers.describe import until_text
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.members import (
@@ -31,7 +32,7 @@ from tearline.web.console.members import (
     refused_names,
 )
 from tearline.web.console.support import act, save, show, uuid_or_none
-from tearline.web.console.tickets import face_of
+from tearline.web.console.tickets import OfferFace, face_of
 from tearline.web.ui.forms import BoundForm, Form, LongText, Text
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect
@@ -84,7 +85,7 @@ async def show_member(
         counts=counts,
         folder=folder,
         folders=FOLDER_NAMES,
-        coupons=[(coupon, face_of(coupon.ticket, language), display(coupon.code)) for coupon in page.coupons],
+        coupons=[_drawn(coupon, language) for coupon in page.coupons],
         next_href=next_href,
         is_voidable=folder in VOIDABLE,
         claims=claims,
@@ -220,6 +221,13 @@ async def void_coupon(
     return redirect(
         request, f"/console/members/{member_id}?folder=void#wallet", flash=_("The coupon is cancelled.")
     )
+
+
+def _drawn(coupon: wallet.WalletCoupon, language: str) -> tuple[wallet.WalletCoupon, OfferFace, str, str]:
+    """A coupon with its ticket, its code to be read, and its last day in words."""
+    last = until_text(coupon.valid_until, language, coupon.ticket.time_zone)
+    until = translate(language, _("Until %(day)s"), day=last)
+    return coupon, face_of(coupon.ticket, language), display(coupon.code), until
 
 
 async def _member(connection: AsyncConnection, member_id: UUID) -> reads.MemberRow:

@@ -16,7 +16,8 @@ from tearline.merchants.model import Merchant, Store
 from tearline.offers.model import Offer
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.stores import STORES
-from tearline.web.console.support import EDGE_CHOICES, act, picture_field, picture_url, save, show
+from tearline.web.console.support import EDGE_CHOICES, act, picture_field, save, show
+from tearline.web.ui.assets import picture_url
 from tearline.web.ui.forms import BoundForm, Choice, Form, Localised, Section, Text
 from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition, TextFilter, localised_columns
 from tearline.web.ui.page import language_of

@@ -88,8 +88,8 @@ def offer_form(
     def fields(*ours: Field) -> list[Field]:
         return [read_only(field) if _draft_field(field.name) in frozen else field for field in ours]
 
-    def section(title: str, *ours: Field, note: str = "") -> Section:
-        return Section(title, *fields(*ours), note=note)
+    def section(title: str, *ours: Field, note: str = "", is_folded: bool = False) -> Section:
+        return Section(title, *fields(*ours), note=note, is_folded=is_folded)
 
     return Form(
         section(
@@ -141,7 +141,7 @@ def offer_form(
             ),
         ),
         section(
-            _("How many, and where"),
+            _("How many, and how"),
             Number("issue_limit", _("Coupons in all"), is_required=False, minimum=1, help=_("Empty: no limit.")),
             Number(
                 "limit_per_member",
@@ -151,13 +151,6 @@ def offer_form(
                 help=_("Empty: no limit."),
             ),
             Choices("redeem_by", _("How it is redeemed"), choices=list(WAY_NAMES.items()), default=["cashier", "till"]),
-            Choices(
-                "store_ids",
-                _("Only at these stores"),
-                is_required=False,
-                choices=place.stores,
-                help=_("None chosen: at every store of its merchants."),
-            ),
         ),
         section(
             _("Who issues it and who pays"),
@@ -181,8 +174,20 @@ def offer_form(
             *_scope_fields("includes", place.merchants),
             *_scope_fields("excludes", place.merchants),
             note=_("Keys of the catalogue, one a line. Nothing here: everything."),
+            is_folded=True,
         ),
-        section(_("In a cart"), *_cart_fields()),
+        section(
+            _("Only at some stores"),
+            Choices(
+                "store_ids",
+                _("Stores"),
+                is_required=False,
+                choices=place.stores,
+                help=_("None chosen: at every store of its merchants."),
+            ),
+            is_folded=True,
+        ),
+        section(_("In a cart"), *_cart_fields(), is_folded=True),
         section(
             _("Picture and terms"),
             picture_field("image", _("Picture"), image),

@@ -34,13 +34,13 @@ from tearline.web.console.offer_form import (
 from tearline.web.console.support import (
     act,
     merchant_choices,
-    picture_url,
     save,
     show,
     uuid_or_none,
     version_in,
 )
 from tearline.web.console.tickets import OfferFace, face_of, face_of_draft
+from tearline.web.ui.assets import picture_url
 from tearline.web.ui.forms import BoundForm, Form
 from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition, TextFilter, localised_columns
 from tearline.web.ui.page import language_of, settings_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from tearline.web.access import AnyRequest
 from tearline.web.problems import answer_exception, field_sentences, refusal_of, sentence_of
 from tearline.web.security import private_cookie
 from tearline.web.services import Services
-from tearline.web.ui.assets import STATIC_DIRECTORY, STATIC_URL
+from tearline.web.ui.assets import manifest, picture_url
 from tearline.web.ui.fields import Pictures
 from tearline.web.ui.forms import BoundForm
 from tearline.web.ui.page import LANGUAGE_COOKIE, language_of, settings_of
@@ -191,20 +190,11 @@ async def merchant_choices(connection: AsyncConnection, language: str) -> list[t
 
 def picture_field(name: str, label: str, present: str | None = None) -> Pictures:
     """A field for one of the installation's pictures; one from elsewhere that is in use stays on offer."""
-    choices = [(f"art/{stem}.svg", stem.replace("-", " ").capitalize()) for stem in _art()]
+    ours = sorted(image for image in manifest() if image.startswith("art/"))
+    choices = [(image, image[4:].partition(".")[0].replace("-", " ").capitalize()) for image in ours]
     if present and present not in {value for value, _label in choices}:
         choices.append((present, _("The present picture")))
     urls = {value: picture_url(value) or "" for value, _label in choices}
     return Pictures(name, label, is_required=False, choices=choices, urls=urls)
 
 
-def picture_url(image: str | None) -> str | None:
-    """Where a browser finds a picture: one of ours, or an address."""
-    if image is None or image.startswith(("https://", "/")):
-        return image
-    return f"{STATIC_URL}/{image}"
-
-
-@cache
-def _art() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in (STATIC_DIRECTORY / "art").glob("*.svg")))

@@ -18,6 +18,7 @@ from tearline.merchants.staff import (
 )
 from tearline.web.access import AnyRequest, GivenActor, GivenServices, GivenSession
 from tearline.web.merchant.support import GivenHere, keep_language, may_choose_store, show
+from tearline.web.security import readable_form
 from tearline.web.ui.forms import BoundForm, Choice, Form, Secret, Text
 from tearline.web.ui.rendering import redirect
 
@@ -131,7 +132,7 @@ async def change_two_step(
     here: GivenHere,
 ) -> Response[Any]:
     """Begin with a new secret, confirm it with a code, or stop with the password."""
-    data = await request.form()
+    data = await readable_form(request)
     match data.get("action"):
         case "begin":
             async with transaction(services.database) as tx:

@@ -33,6 +33,15 @@ def manifest() -> dict[str, str]:
     return _manifest(changed_at_ns)
 
 
+def picture_url(image: str | None) -> str | None:
+    """Where a browser finds a picture: one of ours, or an address; None when there is none."""
+    if image is None or image.startswith(("https://", "/")):
+        return image
+    # One that isn't built would show as a broken picture.
+    built = manifest().get(image)
+    return None if built is None else f"{STATIC_URL}/{built}"
+
+
 def asset_url(name: str) -> str:
     """The address of a built file, such as ``shop.css``; may be cached for ever. Raises AssetsMissingError."""
     try:

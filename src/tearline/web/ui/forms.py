@@ -202,11 +202,12 @@ def read_only(field: Field) -> Field:
 
 
 class Section:
-    """Fields under one heading."""
+    """Fields under one heading; a folded one opens by itself when something in it was filled in or is wrong."""
 
-    def __init__(self, title: str, *fields: Field, note: str = "") -> None:
+    def __init__(self, title: str, *fields: Field, note: str = "", is_folded: bool = False) -> None:
         self.title = title
         self.note = note
+        self.is_folded = is_folded
         self.fields = fields
 
 
@@ -388,6 +389,16 @@ class BoundField:
     def id(self) -> str:
         """The input's id in the page."""
         return input_id(self.name)
+
+    @property
+    def is_as_given(self) -> bool:
+        """Whether it stands as an empty form shows it, with nothing wrong."""
+        usual = self.field.write(self.field.default, self.name)
+        is_usual = all([one for one in self.form.inputs.all(name) if one] == [one for one in texts if one]
+                       for name, texts in usual.items())  # fmt: skip
+        below = (f"{self.name}.", f"{self.name}-")
+        is_wrong = any(name == self.name or name.startswith(below) for name in self.form.problems)
+        return is_usual and not is_wrong
 
     @property
     def value(self) -> str:

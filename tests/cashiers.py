@@ -1,4 +1,4 @@
-"""People at the counter: staff of a world's merchant, and a browser's worth of cookies for each."""
+"""People at the counter: staff of a world's merchant, a browser's worth of cookies for each, and coupons."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from sqlalchemy import func, select, update
 
 from tearline.core.roles import command_actor
+from tearline.coupons.model import Coupon, Redemption
 from tearline.db import Database, transaction
 from tearline.merchants import actions
 from tearline.merchants.staff import create_staff
+from tearline.offers.model import Offer
+from tearline.web.app import Application
+from tests.counters import Issued, claim
+from tests.worlds import World, make_world
 
 PASSWORD = "a calm little password"
 _CSRF = re.compile(r'name="_csrf_token" value="([^"]+)"')
@@ -97,10 +103,68 @@ class Browser:
         return await self.post("/merchant", code=code, request=self.request_number)
 
 
-def browser(app: Any) -> Browser:
+def browser(app: Application) -> Browser:
     """A new browser that speaks English."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     http = httpx.AsyncClient(
         transport=transport, base_url="http://127.0.0.1:8000", headers={"accept-language": "en"}
     )
     return Browser(http)
+
+
+@dataclass
+class Counter:
+    """A merchant with one store, a cashier who is signed in, and coupons to redeem."""
+
+    app: Application
+    database: Database
+    world: World
+    coupons: list[Issued]
+    cashier: Browser
+
+    @property
+    def code(self) -> str:
+        return self.coupons[0].code
+
+    async def person(self, name: str, role: str = "cashier", **more: Any) -> Browser:
+        """Somebody else of the same merchant, signed in."""
+        email = await add_staff(self.database, self.world.merchant_id, name, role, **more)
+        somebody = browser(self.app)
+        await somebody.sign_in(email)
+        return somebody
+
+    async def change_offer(self, **values: Any) -> None:
+        async with transaction(self.database) as tx:
+            await tx.execute(update(Offer).values(version=Offer.version + 1, **values))
+
+    async def change_coupon(self, **values: Any) -> None:
+        async with transaction(self.database) as tx:
+            await tx.execute(update(Coupon).where(Coupon.id == self.coupons[0].id).values(**values))
+
+    async def redemptions(self) -> int:
+        async with self.database.connection() as connection:
+            return int((await connection.execute(select(func.count()).select_from(Redemption))).scalar_one())
+
+
+async def make_counter(app: Application) -> Counter:
+    """A merchant with one store, a signed-in cashier named Mei, and three coupons of HK$50 off over HK$300."""
+    database = app.litestar.state.services.database
+    world = await make_world(database, bundle=(3,))
+    coupons = await claim(database, world)
+    email = await add_staff(database, world.merchant_id, "Mei", "cashier")
+    cashier = browser(app)
+    await cashier.sign_in(email)
+    return Counter(app, database, world, coupons, cashier)
+
+
+async def other_merchant(counter: Counter) -> Browser:
+    """A manager of another merchant, at its only store."""
+    async with transaction(counter.database) as tx:
+        other_id = await actions.create_merchant(
+            tx, COMMAND, code="peak", names={"en": "Peak Tea"}, kind="dining", now=datetime.now(UTC)
+        )
+    await add_store(counter.database, other_id, "tram")
+    email = await add_staff(counter.database, other_id, "Ann", "manager")
+    ann = browser(counter.app)
+    await ann.sign_in(email)
+    return ann
