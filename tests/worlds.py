@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Campaign, Prize, PrizeOffer
@@ -158,3 +158,28 @@ async def make_world(
         if members:
             world.members = await make_members(tx, members)
     return world
+
+
+async def copy_campaign(tx: AsyncConnection, code: str) -> None:
+    """Another campaign with the prizes, passwords and offers of the only one there is."""
+    columns = "kind, names, state, time_zone, starts_at, ends_at, created_at, updated_at"
+    await tx.execute(
+        text(
+            f"INSERT INTO campaign (id, code, {columns}) SELECT gen_random_uuid(), :code, {columns} FROM campaign"
+        ),
+        {"code": code},
+    )
+    await tx.execute(
+        text("""
+            INSERT INTO prize (id, campaign_id, position, names, password, password_key, inventory)
+            SELECT gen_random_uuid(), campaign.id, position, prize.names, password, password_key, inventory
+            FROM prize, campaign WHERE campaign.code = :code"""),
+        {"code": code},
+    )
+    await tx.execute(
+        text("""
+            INSERT INTO prize_offer (prize_id, offer_id, quantity)
+            SELECT copied.id, offer_id, quantity FROM prize_offer
+            JOIN prize ON prize.id = prize_offer.prize_id
+            JOIN prize AS copied ON copied.password_key = prize.password_key AND copied.id <> prize.id"""),
+    )

@@ -333,7 +333,8 @@ class Model:
             return self._reverse(request, now)
         held = self.hold(coupon.id)
         if request.action == "release":
-            return "released" if held is not None and held.hold == request.target else "hold_expired"
+            is_good = held is not None and held.hold == request.target and now < held.until
+            return "released" if is_good else "hold_expired"
         if is_stranger:
             return "other_merchant"
         return self._unusable(coupon, now) or self._taken(request, held, now)

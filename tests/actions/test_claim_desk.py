@@ -18,7 +18,7 @@ from tearline.db import Database, new_id, transaction
 from tearline.insight.audit import run_audit
 from tearline.members.model import Member
 from tearline.offers.model import Offer, OfferHolding
-from tests.worlds import World, make_world
+from tests.worlds import World, copy_campaign, make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -222,3 +222,23 @@ async def test_a_rush_on_a_fresh_desk_loads_the_campaign_once(
     assert loads == [world.campaign_code]
     assert await reason(desk, world, campaign_code="NO-SUCH") == "not_found"
     assert await reason(desk, world, campaign_code="NO-SUCH") == "not_found"
+
+
+async def test_one_key_in_two_campaigns_at_once_is_one_claim(database: Database) -> None:
+    """The key's uniqueness spans campaigns, their locks do not: the second batch collides and is run again."""
+    world = await make_world(database)
+    async with transaction(database) as tx:
+        await copy_campaign(tx, "OTHER")
+    first, second = ClaimDesk(database), ClaimDesk(database)
+    for round_ in range(10):
+        outcomes = await asyncio.gather(
+            claim(first, world, key=f"k{round_}"),
+            claim(second, world, key=f"k{round_}", campaign_code="OTHER"),
+            claim(second, world, 1, campaign_code="OTHER"),
+            return_exceptions=True,
+        )
+        refused = [outcome for outcome in outcomes if not isinstance(outcome, ClaimAnswer)]
+        assert [getattr(outcome, "reason", outcome) for outcome in refused] == ["idempotency_key_reused"]
+        async with transaction(database) as tx:
+            await tx.execute(update(Prize).values(inventory=Prize.inventory + 10))
+    await assert_clean(database)

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tearline.campaigns.model import Claim
 from tearline.core import rotating
+from tearline.db import transaction
+from tearline.members.model import Member
 from tearline.web.app import Application, create_app
 from tests.callers import Callers, make_callers, running, settings_for
 
@@ -194,6 +196,23 @@ async def test_a_preparation_can_be_given_up(client: httpx.AsyncClient, callers:
     release = {"store_id": store_id, "hold_id": prepared["id"], "request_number": "2"}
     released = await client.post("/api/v1/redemptions/release", json=release, headers=callers.till)
     assert (released.status_code, released.json()["state"]) == (201, "open")
+
+
+async def test_a_token_that_was_signed_out_everywhere_opens_no_coupon(
+    app: Application, client: httpx.AsyncClient, callers: Callers
+) -> None:
+    [coupon, *_] = (await _claim(client, callers.member, "k")).json()["coupons"]
+    addresses = ("/api/v1/wallet", f"/api/v1/wallet/coupons/{coupon['id']}")
+    database = app.litestar.state.services.database
+    for change, status, reason in (
+        ({"epoch": Member.epoch + 1}, 401, "session_ended"),
+        ({"epoch": 1, "state": "blocked"}, 403, "member_blocked"),
+    ):
+        async with transaction(database) as tx:
+            await tx.execute(update(Member).where(Member.id == callers.world.members[0]).values(**change))
+        for address in addresses:
+            answer = await client.get(address, headers=callers.member)
+            assert (answer.status_code, answer.json()["reason"]) == (status, reason)
 
 
 async def test_a_wallet_comes_in_pages(app: Application, client: httpx.AsyncClient) -> None:

@@ -37,7 +37,9 @@ class _Anything(dict[str, str]):
         return NOBODY
 
 
-async def test_a_stranger_is_sent_to_sign_in_from_every_page(app: Application, client: httpx.AsyncClient) -> None:
+async def test_a_stranger_is_sent_to_sign_in_from_every_page(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = Browser(client)
     pages = [path for path in addresses(app, "GET") if path not in OPEN_PATHS]
     assert len(pages) > 40
@@ -76,7 +78,9 @@ async def test_every_act_upon_nothing_is_refused_and_never_an_error(
             assert page.status in (200, 303, 401, 403, 404, 409, 422), (path, page.status)
 
 
-async def test_signing_in_leads_to_the_page_that_was_wanted(app: Application, client: httpx.AsyncClient) -> None:
+async def test_signing_in_leads_to_the_page_that_was_wanted(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     await make_staff(app, "owner")
     browser = Browser(client)
     page = await browser.get("/console/merchants?q=tea")
@@ -89,7 +93,9 @@ async def test_signing_in_leads_to_the_page_that_was_wanted(app: Application, cl
     assert str(page.answer.url).endswith("/console/merchants?q=tea")
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/wallet", "/console/sign-in"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example", "//evil.example", "/wallet", "/console/sign-in"]
+)
 async def test_signing_in_leads_nowhere_else(
     app: Application, client: httpx.AsyncClient, elsewhere: str
 ) -> None:
@@ -97,7 +103,9 @@ async def test_signing_in_leads_nowhere_else(
     browser = Browser(client)
     await browser.get("/console/sign-in")
     page = await browser.post(
-        f"/console/sign-in?next={elsewhere}", {"email": "owner@example.org", "password": PASSWORD}, follow=False
+        f"/console/sign-in?next={elsewhere}",
+        {"email": "owner@example.org", "password": PASSWORD},
+        follow=False,
     )
     assert page.answer.headers["location"] == "/console"
 
@@ -168,21 +176,29 @@ async def test_a_second_factor_is_set_up_and_asked_for(app: Application, client:
     assert "no longer asked for" in page.text
 
 
-async def test_ones_own_password_is_changed_with_the_old_one(app: Application, client: httpx.AsyncClient) -> None:
+async def test_ones_own_password_is_changed_with_the_old_one(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = await console_browser(app, client)
     new = "another calm password"
     wrong = {"current": "not this", "password": new, "again": new}
     page = await browser.post("/console/account/password", wrong)
     assert (page.status, "This is not your present password." in page.text) == (422, True)
-    page = await browser.post("/console/account/password", {"current": PASSWORD, "password": new, "again": "other"})
+    page = await browser.post(
+        "/console/account/password", {"current": PASSWORD, "password": new, "again": "other"}
+    )
     assert "This is not the same as above." in page.text
-    page = await browser.post("/console/account/password", {"current": PASSWORD, "password": new, "again": new})
+    page = await browser.post(
+        "/console/account/password", {"current": PASSWORD, "password": new, "again": new}
+    )
     assert "Your password is changed" in page.text
     await browser.post("/console/sign-out")
     assert (await browser.sign_in("owner@example.org", new)).status == 200
 
 
-async def test_menus_hold_what_the_role_may_see_and_no_more(app: Application, client: httpx.AsyncClient) -> None:
+async def test_menus_hold_what_the_role_may_see_and_no_more(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = await console_browser(app, client, "finance")
     page = await browser.get("/console")
     assert 'href="/console/campaigns"' in page.html
@@ -196,7 +212,9 @@ async def test_menus_hold_what_the_role_may_see_and_no_more(app: Application, cl
     assert (await browser.get("/console/offers/new")).status == 403
 
 
-async def test_a_role_that_is_taken_away_closes_its_pages_at_once(app: Application, client: httpx.AsyncClient) -> None:
+async def test_a_role_that_is_taken_away_closes_its_pages_at_once(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = await console_browser(app, client, "editor")
     assert (await browser.get("/console/members")).status == 200
     from sqlalchemy import update

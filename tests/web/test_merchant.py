@@ -346,7 +346,6 @@ async def test_garbage_is_answered_and_redeems_nothing(counter: Counter) -> None
         (prepared + "0", {"action": "redeem"}, 404),
         ("/merchant/redemptions/nonsense", {"request": "ABCD-EFGH"}, 404),
         ("/merchant/account/two-step", {"action": "nonsense"}, 400),
-        ("/merchant/account/two-step", {"action": "confirm", "code": "1"}, 422),
     ):
         answer = await mei.http.post(path, data={"_csrf_token": token, **data})
         assert answer.status_code == status, (path, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tearline.i18n import localised, negotiate, ngettext, translate
+from tearline.i18n import localised, negotiate, translate, translate_counted
 from tearline.i18n.catalogues import template_catalogue
 
 
@@ -39,7 +39,7 @@ def test_a_missing_text_is_shown_in_the_nearest_language() -> None:
 
 def test_english_needs_no_catalogue() -> None:
     assert translate("en", "Enter at least %(minimum)s.", minimum=5) == "Enter at least 5."
-    assert ngettext("en", "%(n)s entry", "%(n)s entries", 2) == "2 entries"
+    assert translate_counted("en", "%(n)s entry", "%(n)s entries", 2) == "2 entries"
     assert translate("xx", "100%") == "100%"
     assert translate("th", "") == ""
 

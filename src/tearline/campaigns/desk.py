@@ -79,6 +79,11 @@ class _Granted:
     answer: ClaimAnswer
 
 
+# A code that was drawn before is drawn again; a key that was used at the same moment in another campaign is found
+# as used when the batch is run again.
+_COLLISIONS = ("pk_coupon_code", "uq_claim_member_id_idempotency_key")
+
+
 def _is_good_key(key: str) -> bool:
     return 0 < len(key) <= MAXIMUM_KEY_LENGTH and key.isascii() and key.isprintable()
 
@@ -188,8 +193,9 @@ class ClaimDesk:
                 if await self._load(code) is None:
                     return [Refusal("not_found")] * len(batch)
             except Exception as error:
-                collided = violated_constraint(error) == "pk_coupon_code"
-                if not (collided or is_retryable(error) or is_connection_lost(error)):
+                if not (
+                    violated_constraint(error) in _COLLISIONS or is_retryable(error) or is_connection_lost(error)
+                ):
                     raise
                 if time.monotonic() + pause_seconds > min(request.deadline for request in batch):
                     log.warning("claims_unavailable", campaign=code, claims=len(batch), error=str(error))
@@ -327,10 +333,11 @@ def _decide_all(
         if isinstance(outcome, str):
             answers.append(Refusal(outcome))
             continue
-        answer = _issue(rules.id, request, outcome, windows, now)
+        answer = ClaimAnswer(request.claim_id, rules.id, outcome.id, now, False, [])
         made_here[request.member_id, request.idempotency_key] = answer
         granted.append(_Granted(request, outcome, answer))
         answers.append(answer)
+    _issue(granted, windows)
     return answers, granted
 
 
@@ -341,23 +348,17 @@ def _replay(
     prize = definition.rules.prizes.get(request.password_key)
     if first.campaign_id != definition.rules.id or (prize is not None and prize.id != first.prize_id):
         return Refusal("idempotency_key_reused")
+    # A claim of this very batch has no coupons yet; the copy shares the list that they will be put into.
     return first if is_own else msgspec.structs.replace(first, replayed=True)
 
 
-def _issue(
-    campaign_id: UUID,
-    request: _Request,
-    prize: PrizeRules,
-    windows: dict[UUID, tuple[datetime, datetime]],
-    now: datetime,
-) -> ClaimAnswer:
-    offers = [offer_id for offer_id, quantity in prize.bundle for _ in range(quantity)]
-    codes = make_codes(len(offers), secrets.token_bytes)
-    coupons = [
-        IssuedCoupon(new_id(), offer_id, code, *windows[offer_id])
-        for offer_id, code in zip(offers, codes, strict=True)
-    ]
-    return ClaimAnswer(request.claim_id, campaign_id, prize.id, now, False, coupons)
+def _issue(granted: list[_Granted], windows: dict[UUID, tuple[datetime, datetime]]) -> None:
+    """Make the coupons of all that was granted; the randomness of their codes is drawn at once."""
+    bundles = [[id_ for id_, quantity in one.prize.bundle for _ in range(quantity)] for one in granted]
+    codes = iter(make_codes(sum(map(len, bundles)), secrets.token_bytes))
+    for one, bundle in zip(granted, bundles, strict=True):
+        for offer_id in bundle:
+            one.answer.coupons.append(IssuedCoupon(new_id(), offer_id, next(codes), *windows[offer_id]))
 
 
 async def _write(

@@ -61,6 +61,8 @@ def normalise(text: str) -> str:
     Full-width characters, as a Chinese keyboard may send them, count as their plain ones. What can't be part
     of a code stays in, so that :func:`is_well_formed` notices it.
     """
+    if text.isascii() and text.isalnum():  # what a scanner reads; a quick way to the same end
+        return text[:_MAXIMUM_TYPED_LENGTH].upper().translate(_CONFUSABLE)
     plain = unicodedata.normalize("NFKC", text[:_MAXIMUM_TYPED_LENGTH]).upper().translate(_CONFUSABLE)
     return "".join(
         character

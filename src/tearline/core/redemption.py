@@ -134,9 +134,9 @@ def decide_redeem(
 
 def decide_release(coupon: CouponFacts, hold_id: UUID, now: datetime) -> str | No:
     """The state of the coupon after its preparation was given up."""
-    if coupon.hold is None or coupon.hold.id != hold_id:
+    if coupon.hold is None or coupon.hold.id != hold_id or now >= coupon.hold.held_until:
         return No("hold_expired")
-    return "open" if now < coupon.valid_until else "expired"
+    return "open"  # a hold never outlives its coupon
 
 
 def decide_reverse(

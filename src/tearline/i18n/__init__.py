@@ -22,9 +22,9 @@ __all__ = [
     "localised",
     "nearest",
     "negotiate",
-    "ngettext",
     "ngettext_unfilled",
     "translate",
+    "translate_counted",
 ]
 
 DOMAIN = "tearline"
@@ -119,13 +119,13 @@ def translate(language: str, message: str, **values: object) -> str:
     return text % values if values else text
 
 
-def ngettext(language: str, singular: str, plural: str, n: int, **values: object) -> str:
+def translate_counted(language: str, singular: str, plural: str, n: int, **values: object) -> str:
     """The form of a counted sentence that fits ``n``; ``%(n)s`` is filled along with ``values``."""
     return ngettext_unfilled(language, singular, plural, n) % {"n": n, **values}
 
 
 def ngettext_unfilled(language: str, singular: str, plural: str, n: int) -> str:
-    """As :func:`ngettext`, its placeholders left for the caller to fill."""
+    """As :func:`translate_counted`, its placeholders left for the caller to fill."""
     return _catalogue(language).ngettext(singular, plural, n)
 
 

@@ -25,6 +25,7 @@ KEYWORDS = {
     "_": None,
     "gettext": None,
     "ngettext": (1, 2),
+    "translate_counted": (2, 3),
     "translate": (2,),
 }
 

@@ -40,17 +40,6 @@ CHECKS: dict[str, str] = {
              ON c.member_id = p.member_id AND c.prize_id = p.prize_id
         WHERE p.claimed IS DISTINCT FROM c.claims
     """,
-    "no member is above a prize's limit": """
-        SELECT p.member_id, p.prize_id, p.claimed, prize.limit_per_member
-        FROM participation p JOIN prize ON prize.id = p.prize_id
-        WHERE p.claimed > prize.limit_per_member
-    """,
-    "no member is above a campaign's limit": """
-        SELECT p.member_id, p.campaign_id, sum(p.claimed), campaign.limit_per_member
-        FROM participation p JOIN campaign ON campaign.id = p.campaign_id
-        GROUP BY p.member_id, p.campaign_id, campaign.limit_per_member
-        HAVING sum(p.claimed) > campaign.limit_per_member
-    """,
     "claims by hour count the claims": """
         SELECT coalesce(h.prize_id, c.prize_id), h.claims, c.claims
         FROM (SELECT prize_id, sum(claims) AS claims FROM claim_hour GROUP BY prize_id) h

@@ -11,8 +11,10 @@ from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.audience import Audience, marks_of
+from tearline.core.refusal import Refusal
 from tearline.db import LocalisedText
 from tearline.members.model import Member, MemberGroup, MemberPhone, Plan, Tier
+from tearline.members.tokens import MemberIdentity
 from tearline.merchants.model import AnySelect
 
 
@@ -76,6 +78,25 @@ async def member_by_id(connection: AsyncConnection, member_id: UUID) -> MemberRo
     """The member, or None."""
     row = (await connection.execute(select(*MEMBER_COLUMNS).where(Member.id == member_id))).one_or_none()
     return None if row is None else MemberRow(*row)
+
+
+async def member_in_session(connection: AsyncConnection, identity: MemberIdentity) -> MemberRow:
+    """The member whom a token names, as long as the member has not ended that session and isn't blocked.
+
+    The token itself is good until it expires. What it opens, such as coupons that can be used at once, is
+    worth the one look-up.
+
+    Raises:
+        Refusal: ``session_ended``, ``member_blocked``.
+    """
+    member = await member_by_id(connection, identity.member_id)
+    if member is None:
+        raise Refusal("session_ended")
+    if member.state != "active":
+        raise Refusal("member_blocked")
+    if member.epoch != identity.epoch:
+        raise Refusal("session_ended")
+    return member
 
 
 async def member_by_phone(connection: AsyncConnection, e164: str) -> MemberRow | None:

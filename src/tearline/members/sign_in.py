@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +37,8 @@ from tearline.members.phones import PhoneNumber, parse_phone
 from tearline.notices.messages import CHANNELS
 from tearline.notices.queue import enqueue, withdraw
 from tearline.notices.reads import QueueState
+
+_MOST_ROUNDS = 5
 
 
 class Count(Protocol):
@@ -188,6 +190,14 @@ async def verify_code(
 async def _enter_code(
     tx: AsyncConnection, sign_in_id: UUID, code: str, *, now: datetime, secret: bytes, language: str
 ) -> SignedIn | Refusal:
+    # The number's row comes first, as where a code is asked for: the other way round they could wait for each
+    # other. Whose number a code is for never changes.
+    await tx.execute(
+        select(SignInPhone.phone)
+        .join(SignInCode, SignInCode.phone == SignInPhone.phone)
+        .where(SignInCode.id == sign_in_id)
+        .with_for_update(of=SignInPhone, key_share=True)
+    )
     # The guard and the try are one statement: of any number in parallel, only as many get through as tries
     # are left, one after another, and each sees whether one before it was right.
     entry = (
@@ -215,54 +225,69 @@ async def _enter_code(
 
 async def _sign_in(tx: AsyncConnection, phone: str, now: datetime, language: str) -> SignedIn | Refusal:
     """The member with this number, made if need be; the caller has proved that the number is the person's."""
-    known = select(MemberPhone.member_id).where(MemberPhone.phone == phone)
-    member_id = (await tx.execute(known)).scalar_one_or_none()
-    if member_id is None:
-        new_member_id = new_id()
-        # Of two at once, the second waits here for the first and then finds its member.
-        is_first = (
-            await tx.execute(
-                upsert(MemberPhone)
-                .values(phone=phone, member_id=new_member_id)
-                .on_conflict_do_nothing()
-                .returning(MemberPhone.member_id)
-            )
+    # Each further round means that the number changed hands between two statements.
+    for _round in range(_MOST_ROUNDS):
+        member_id = (
+            await tx.execute(select(MemberPhone.member_id).where(MemberPhone.phone == phone))
         ).scalar_one_or_none()
-        if is_first is not None:
+        if member_id is None:
+            if (made := await _make_member(tx, phone, now, language)) is not None:
+                return made
+            continue
+        signed_in = (
             await tx.execute(
-                insert(Member).values(
-                    id=new_member_id,
-                    phone=phone,
-                    language=language if language in LANGUAGES else DEFAULT_LANGUAGE,
-                    created_at=now,
-                    last_signed_in_at=now,
-                )
+                update(Member)
+                # Asked again under the row's lock: the number may be another member's by now, or nobody's.
+                .where(Member.id == member_id, Member.phone == phone)
+                .values(last_signed_in_at=case((Member.state == "active", now), else_=Member.last_signed_in_at))
+                .returning(Member.epoch, Member.state)
             )
-            return SignedIn(new_member_id, 1, created=True)
-        member_id = (await tx.execute(known)).scalar_one()
-    member = (
+        ).one_or_none()
+        if signed_in is not None:
+            if signed_in.state != "active":
+                return Refusal("member_blocked")
+            return SignedIn(member_id, signed_in.epoch, created=False)
+    raise Refusal("unavailable")
+
+
+async def _make_member(tx: AsyncConnection, phone: str, now: datetime, language: str) -> SignedIn | None:
+    """A new member with this number; None when somebody has it: of two at once, the second waits here."""
+    member_id = new_id()
+    is_first = (
         await tx.execute(
-            update(Member)
-            .where(Member.id == member_id, Member.state == "active")
-            .values(last_signed_in_at=now)
-            .returning(Member.epoch)
+            upsert(MemberPhone)
+            .values(phone=phone, member_id=member_id)
+            .on_conflict_do_nothing()
+            .returning(MemberPhone.member_id)
         )
-    ).one_or_none()
-    return Refusal("member_blocked") if member is None else SignedIn(member_id, member.epoch, created=False)
+    ).scalar_one_or_none()
+    if is_first is None:
+        return None
+    await tx.execute(
+        insert(Member).values(
+            id=member_id,
+            phone=phone,
+            language=language if language in LANGUAGES else DEFAULT_LANGUAGE,
+            created_at=now,
+            last_signed_in_at=now,
+        )
+    )
+    return SignedIn(member_id, 1, created=True)
 
 
 async def forget_codes(tx: AsyncConnection, *, created_before: datetime, most: int = 10_000) -> int:
     """Delete up to ``most`` codes older than this, and the streaks that ended; answers how many codes."""
+    has_ended = SignInPhone.last_requested_at < created_before
+    ended = select(SignInPhone.phone).where(has_ended).limit(most)
+    # The age again: a streak that begins anew at this moment holds the row's lock, and is not asked in 'ended'.
+    await tx.execute(delete(SignInPhone).where(SignInPhone.phone.in_(ended), has_ended))
     old = (
         select(SignInCode.id)
         .where(SignInCode.created_at < created_before)
         .order_by(SignInCode.id)
         .limit(most)
     )
-    forgotten = (await tx.execute(delete(SignInCode).where(SignInCode.id.in_(old)))).rowcount
-    ended = select(SignInPhone.phone).where(SignInPhone.last_requested_at < created_before).limit(most)
-    await tx.execute(delete(SignInPhone).where(SignInPhone.phone.in_(ended)))
-    return forgotten
+    return (await tx.execute(delete(SignInCode).where(SignInCode.id.in_(old)))).rowcount
 
 
 def channels_by_load(

@@ -16,6 +16,7 @@ from tearline.campaigns.desk import ClaimAnswer
 from tearline.core.refusal import Refusal
 from tearline.core.rotating import STEP_SECONDS
 from tearline.coupons import reads
+from tearline.members.reads import member_in_session
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import GivenServices, address_of
 from tearline.web.api.shapes import (
@@ -105,9 +106,8 @@ async def list_wallet(
         place = place_of(cursor, folder, datetime)
         after = (place.value, place.row_id)
     async with services.database.connection() as connection:
-        found = await reads.wallet(
-            connection, member.member_id, folder, services.now(), after=after, limit=limit
-        )
+        row = await member_in_session(connection, member)
+        found = await reads.wallet(connection, row.id, folder, services.now(), after=after, limit=limit)
     next_cursor = Cursor(folder, *found.next_after).encode() if found.next_after else None
     return Page(items=[_wallet_coupon(coupon) for coupon in found.coupons], next_cursor=next_cursor)
 
@@ -117,9 +117,8 @@ async def get_coupon(services: GivenServices, member: GivenBearer, coupon_id: Fr
     """One coupon of the member, with what its changing QR code is made from."""
     key = services.settings.secret_keys[0]
     async with services.database.connection() as connection:
-        coupon, secret = await reads.member_coupon(
-            connection, member.member_id, coupon_id, key, services.now()
-        )
+        row = await member_in_session(connection, member)
+        coupon, secret = await reads.member_coupon(connection, row.id, coupon_id, key, services.now())
     return CouponAnswer(
         coupon=_wallet_coupon(coupon),
         rotation=Rotation(secret=b64encode(secret).decode(), step_seconds=STEP_SECONDS),

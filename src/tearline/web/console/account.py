@@ -66,7 +66,9 @@ async def change_password(
     )
     if saved is None:
         return await _page(request, services, session, password_form=form)
-    return redirect(request, "/console/account", flash=_("Your password is changed; other sessions are ended."))
+    return redirect(
+        request, "/console/account", flash=_("Your password is changed; other sessions are ended.")
+    )
 
 
 @post("/account/language")
@@ -128,9 +130,7 @@ async def confirm_totp(request: AnyRequest, services: GivenServices, session: Gi
 
 
 @post("/account/totp/off")
-async def turn_totp_off(
-    request: AnyRequest, services: GivenServices, session: GivenSession
-) -> Response[Any]:
+async def turn_totp_off(request: AnyRequest, services: GivenServices, session: GivenSession) -> Response[Any]:
     """Stop asking for codes; it takes the password."""
     form = await OFF_FORM.read(request)
     saved = await save(
@@ -142,7 +142,9 @@ async def turn_totp_off(
     )
     if saved is None:
         return await _page(request, services, session, off_form=form)
-    return redirect(request, "/console/account", flash=_("Codes are no longer asked for at sign-in."), kind="warn")
+    return redirect(
+        request, "/console/account", flash=_("Codes are no longer asked for at sign-in."), kind="warn"
+    )
 
 
 @post("/account/end-sessions")
@@ -199,7 +201,9 @@ async def _page(
         "off_form": off_form or OFF_FORM.blank(),
     }
     status_code = max(form.status_code for form in forms.values())
-    return show(request, "account.html", status_code=status_code, staff=session.staff, browsers=browsers, **forms)
+    return show(
+        request, "account.html", status_code=status_code, staff=session.staff, browsers=browsers, **forms
+    )
 
 
 HANDLERS = [

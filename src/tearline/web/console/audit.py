@@ -105,10 +105,17 @@ AUDIT = ListDefinition(
     id_column=AuditEntry.id,
     columns=[
         Column("action", _("What")),
-        Column("actor_name", _("Who"), under="actor_kind"),
+        Column("actor_name", _("Who"), under="actor_kind", under_label=_("Kind of actor")),
         # Ids are made in order of time, and have an index.
         Column("at", _("When"), kind="date_time", sort=AuditEntry.id),
-        Column("subject_kind", _("Concerning"), kind="tag", labels=SUBJECT_NAMES, under="subject_id"),
+        Column(
+            "subject_kind",
+            _("Concerning"),
+            kind="tag",
+            labels=SUBJECT_NAMES,
+            under="subject_id",
+            under_label=_("Id"),
+        ),
         Column("before", _("Before")),
         Column("after", _("After")),
     ],
@@ -127,7 +134,9 @@ AUDIT = ListDefinition(
 async def show_audit(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The log, newest first."""
     async with services.database.connection() as connection:
-        listing = await AUDIT.page(request, _statement(actor), connection, export_path="/console/audit/export")
+        listing = await AUDIT.page(
+            request, _statement(actor), connection, export_path="/console/audit/export"
+        )
     return show(request, "audit.html", listing=listing, **words())
 
 
@@ -139,7 +148,9 @@ async def export_audit(request: AnyRequest, services: GivenServices, actor: Give
     return AUDIT.export(request, statement, services.database.engine.connect, file_format, file_name="audit")
 
 
-async def trail(connection: AsyncConnection, actor: Actor, subject_ids: list[str], maximum: int = 30) -> list[Any]:
+async def trail(
+    connection: AsyncConnection, actor: Actor, subject_ids: list[str], maximum: int = 30
+) -> list[Any]:
     """The last acts upon some subjects, newest first; none for those who may not see the log."""
     if "audit.read" not in actor.permissions:
         return []

@@ -127,7 +127,9 @@ def values_of(draft: core.CampaignDraft) -> dict[str, Any]:
     for rule in RULES:
         held = sorted(getattr(draft.audience, rule))
         values[f"audience.{rule}"] = [mark for mark in held if not mark.startswith("tag:")]
-        values[f"audience.{rule}.tags"] = [mark.removeprefix("tag:") for mark in held if mark.startswith("tag:")]
+        values[f"audience.{rule}.tags"] = [
+            mark.removeprefix("tag:") for mark in held if mark.startswith("tag:")
+        ]
     return values
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from tearline.campaigns import actions, reads
 from tearline.core.campaigns import TRANSITIONS
@@ -28,7 +29,7 @@ Plot = dict[str, Any]
 
 @get("/campaigns/{campaign_id:uuid}")
 async def show_campaign(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The page."""
     now, language = services.now(), language_of(request)
@@ -66,7 +67,7 @@ async def show_campaign(
 
 @get("/campaigns/{campaign_id:uuid}/now")
 async def campaign_now(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The figures alone, for the page to refresh itself."""
     now = services.now()
@@ -77,7 +78,7 @@ async def campaign_now(
 
 @get("/campaigns/{campaign_id:uuid}/plots")
 async def campaign_plots(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The plots alone, for the page to refresh itself."""
     async with services.database.connection() as connection:
@@ -87,7 +88,7 @@ async def campaign_plots(
 
 @post("/campaigns/{campaign_id:uuid}/live")
 async def go_live(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a draft to members."""
     flash = _("The campaign is live: members can claim from its start on.")
@@ -96,7 +97,7 @@ async def go_live(
 
 @post("/campaigns/{campaign_id:uuid}/pause")
 async def pause(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Stop claims for the time being."""
     flash = _("The campaign is paused: nobody can claim until it is resumed.")
@@ -105,7 +106,7 @@ async def pause(
 
 @post("/campaigns/{campaign_id:uuid}/resume")
 async def resume(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let members claim again."""
     flash = _("The campaign goes on: members can claim again.")
@@ -114,7 +115,7 @@ async def resume(
 
 @post("/campaigns/{campaign_id:uuid}/archive")
 async def archive(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Put a campaign away for good."""
     flash = _("The campaign is archived. Coupons that members hold stay good.")
@@ -154,7 +155,10 @@ def _plots(request: AnyRequest, figures: CampaignFigures) -> dict[str, Any]:
         buckets[key] = (claims, redemptions + hour.redemptions)
     categories = [_label(key, language, figures.time_zone) for key in buckets]
     claimed = [
-        (localised(prize.names, language), [claims.get(prize.prize_id, 0) for claims, _used in buckets.values()])
+        (
+            localised(prize.names, language),
+            [claims.get(prize.prize_id, 0) for claims, _used in buckets.values()],
+        )
         for prize in figures.prizes
     ]
     used = [(translate(language, _("Redemptions")), [count for _claims, count in buckets.values()])]

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy import func, select
 
@@ -49,13 +50,15 @@ STATE_NAMES = {
 STATE_KINDS = {"live": "good", "paused": "warn", "scheduled": "accent"}
 
 _CLAIMED = (
-    select(func.coalesce(func.sum(Prize.claimed), 0)).where(Prize.campaign_id == Campaign.id).scalar_subquery()
+    select(func.coalesce(func.sum(Prize.claimed), 0))
+    .where(Prize.campaign_id == Campaign.id)
+    .scalar_subquery()
 )
 
 CAMPAIGNS = ListDefinition(
     id_column=Campaign.id,
     columns=[
-        Column("names", _("Campaign"), kind="localised", sort=Campaign.code, under="code",
+        Column("names", _("Campaign"), kind="localised", sort=Campaign.code, under="code", under_label=_("Code"),
                href="/console/campaigns/{id}"),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Campaign.state),
         Column("starts_at", _("Window"), kind="date_time", sort=Campaign.starts_at),
@@ -93,7 +96,12 @@ async def list_campaigns(request: AnyRequest, services: GivenServices, actor: Gi
         )
     states = {row.id: shown_state(row.state, row.starts_at, row.ends_at, now) for row in listing.rows}
     return show(
-        request, "campaigns.html", listing=listing, states=states, state_names=STATE_NAMES, state_kinds=STATE_KINDS
+        request,
+        "campaigns.html",
+        listing=listing,
+        states=states,
+        state_names=STATE_NAMES,
+        state_kinds=STATE_KINDS,
     )
 
 
@@ -144,7 +152,7 @@ async def count_members(request: AnyRequest, services: GivenServices, actor: Giv
 
 @get("/campaigns/{campaign_id:uuid}/edit")
 async def edit_campaign(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The form with what is known; what can't be edited in its state is shown, but not taken."""
     actor.require("campaigns.write")
@@ -155,7 +163,7 @@ async def edit_campaign(
 
 @post("/campaigns/{campaign_id:uuid}/edit")
 async def update_campaign(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change the campaign as the form says."""
     actor.require("campaigns.write")

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from tearline.core.roles import KEY_SCOPES
 from tearline.i18n import _
@@ -37,13 +38,13 @@ SCOPE_NAMES = {
 KEYS = ListDefinition(
     id_column=ApiKey.id,
     columns=[
-        Column("name", _("Name"), sort=ApiKey.name, under="prefix"),
+        Column("name", _("Name"), sort=ApiKey.name, under="prefix", under_label=_("Beginning")),
         Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code, is_nullable=True),
         Column("scopes", _("May")),
         Column("last_used_at", _("Last used"), kind="date_time", sort=ApiKey.last_used_at, is_nullable=True),
         Column("created_at", _("Since"), kind="date", sort=ApiKey.created_at),
         Column("revoked_at", _("Revoked"), kind="date", sort=ApiKey.revoked_at, is_nullable=True),
-        Column("actions", ""),
+        Column("actions", "", is_exported=False),
     ],
     filters=[
         TextFilter("q", _("Name or beginning"), [ApiKey.name, ApiKey.prefix]),
@@ -99,7 +100,7 @@ async def create_key(request: AnyRequest, services: GivenServices, actor: GivenA
 
 @post("/keys/{key_id:uuid}/revoke")
 async def revoke_key(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, key_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, key_id: FromPath[UUID]
 ) -> Response[Any]:
     """End a key for good."""
     return await act(
@@ -118,7 +119,12 @@ async def _form(request: AnyRequest, services: GivenServices, actor: GivenActor)
     operator, merchant = ([(scope, SCOPE_NAMES[scope]) for scope in SCOPE_NAMES if scope in KEY_SCOPES[side]]
                           for side in ("operator", "merchant"))  # fmt: skip
     return Form(
-        Text("name", _("Name"), maximum_length=100, help=_("Which system will use it, such as 'Till, Central'.")),
+        Text(
+            "name",
+            _("Name"),
+            maximum_length=100,
+            help=_("Which system will use it, such as 'Till, Central'."),
+        ),
         Variant(
             "owner",
             _("Whose key it is"),

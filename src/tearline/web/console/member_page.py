@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import claims_of_member
@@ -55,7 +56,7 @@ VOID_FORM = Form(LongText("reason", _("Why"), rows=2, maximum_length=500, help=_
 
 @get("/members/{member_id:uuid}")
 async def show_member(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[str]:
     """The member's page, with one folder of the wallet."""
     actor.require("members.read")
@@ -74,7 +75,9 @@ async def show_member(
     next_href = ""
     if page.next_after is not None:
         moment, coupon_id = page.next_after
-        next_href = f"{here}?{urlencode({'folder': folder, 'after': f'{moment.isoformat()}_{coupon_id}'})}#wallet"
+        next_href = (
+            f"{here}?{urlencode({'folder': folder, 'after': f'{moment.isoformat()}_{coupon_id}'})}#wallet"
+        )
     return show(
         request,
         "member.html",
@@ -99,7 +102,7 @@ async def show_member(
 
 @get("/members/{member_id:uuid}/edit")
 async def edit_member(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[str]:
     """The form with what is known."""
     member, cards = await _load(request, services, actor, member_id)
@@ -108,7 +111,7 @@ async def edit_member(
 
 @post("/members/{member_id:uuid}/edit")
 async def update_member(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change the member as the form says."""
     member, cards = await _load(request, services, actor, member_id)
@@ -128,7 +131,7 @@ async def update_member(
 
 @post("/members/{member_id:uuid}/phone")
 async def change_phone(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[Any]:
     """Give the member another phone number."""
     member, cards = await _load(request, services, actor, member_id)
@@ -147,14 +150,16 @@ async def change_phone(
 
 
 @get("/members/{member_id:uuid}/phone")
-async def phone_by_address(request: AnyRequest, actor: GivenActor, member_id: UUID) -> Response[Any]:
+async def phone_by_address(
+    request: AnyRequest, actor: GivenActor, member_id: FromPath[UUID]
+) -> Response[Any]:
     """Where a refused number's page stands in the address line, such as for its language links."""
     return redirect(request, f"/console/members/{member_id}/edit")
 
 
 @post("/members/{member_id:uuid}/block")
 async def block_member(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[Any]:
     """Suspend the member and end all sessions."""
     return await act(
@@ -168,7 +173,7 @@ async def block_member(
 
 @post("/members/{member_id:uuid}/unblock")
 async def unblock_member(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let the member sign in again."""
     return await act(
@@ -182,7 +187,7 @@ async def unblock_member(
 
 @post("/members/{member_id:uuid}/end-sessions")
 async def end_sessions(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: FromPath[UUID]
 ) -> Response[Any]:
     """Sign the member out everywhere."""
     return await act(
@@ -196,7 +201,11 @@ async def end_sessions(
 
 @get("/members/{member_id:uuid}/coupons/{coupon_id:uuid}/void")
 async def void_page(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID, coupon_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    member_id: FromPath[UUID],
+    coupon_id: FromPath[UUID],
 ) -> Response[str]:
     """Asks why the coupon is to be cancelled."""
     return await _void_page(request, services, actor, member_id, coupon_id, VOID_FORM.blank())
@@ -204,7 +213,11 @@ async def void_page(
 
 @post("/members/{member_id:uuid}/coupons/{coupon_id:uuid}/void")
 async def void_coupon(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, member_id: UUID, coupon_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    member_id: FromPath[UUID],
+    coupon_id: FromPath[UUID],
 ) -> Response[Any]:
     """Cancel the coupon for good."""
     actor.require("coupons.void")

@@ -30,7 +30,9 @@ STATE_KINDS = {"active": "good", "blocked": "bad"}
 class Cards:
     """The plans with their tiers, and the groups, to choose from; in the words of one language."""
 
-    def __init__(self, plans: Sequence[reads.PlanRow], groups: Sequence[reads.GroupRow], language: str) -> None:
+    def __init__(
+        self, plans: Sequence[reads.PlanRow], groups: Sequence[reads.GroupRow], language: str
+    ) -> None:
         self.cards: list[tuple[str, str]] = []
         """``plan`` and ``plan/tier``, each with its words."""
         for plan in plans:
@@ -85,7 +87,7 @@ def _definition(cards: Cards) -> ListDefinition:
     return ListDefinition(
         id_column=Member.id,
         columns=[
-            Column("phone", _("Member"), href="/console/members/{id}", sort=Member.phone, under="name"),
+            Column("phone", _("Member"), href="/console/members/{id}", sort=Member.phone),
             Column("name", _("Name"), sort=Member.name, is_nullable=True),
             Column("plan", _("Plan"), sort=Member.plan, is_nullable=True),
             Column("tier", _("Tier"), sort=Member.tier, is_nullable=True),

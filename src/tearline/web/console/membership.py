@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from tearline.core.membership import LONGEST_NAME
 from tearline.core.refusal import Refusal
@@ -62,7 +63,7 @@ async def create_plan(request: AnyRequest, services: GivenServices, actor: Given
 
 @get("/membership/plans/{code:str}")
 async def edit_plan(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The names of a plan."""
     plan = await _plan(services, code)
@@ -71,7 +72,7 @@ async def edit_plan(
 
 @post("/membership/plans/{code:str}")
 async def rename_plan(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[Any]:
     """Give the plan other names."""
     form = await NAMES_FORM.read(request)
@@ -83,7 +84,7 @@ async def rename_plan(
 
 @get("/membership/plans/{code:str}/tiers/new")
 async def new_tier(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The empty form of a tier, ranked above the others."""
     plan = await _plan(services, code)
@@ -93,7 +94,7 @@ async def new_tier(
 
 @post("/membership/plans/{code:str}/tiers/new")
 async def create_tier(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[Any]:
     """Make the tier of the form."""
     form = await TIER_FORM.read(request)
@@ -123,7 +124,7 @@ async def create_group(request: AnyRequest, services: GivenServices, actor: Give
 
 @get("/membership/groups/{code:str}")
 async def edit_group(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The names of a group."""
     async with services.database.connection() as connection:
@@ -136,7 +137,7 @@ async def edit_group(
 
 @post("/membership/groups/{code:str}")
 async def rename_group(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, code: str
+    request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[Any]:
     """Give the group other names."""
     form = await NAMES_FORM.read(request)

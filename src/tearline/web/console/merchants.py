@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy import func, select
 
@@ -40,7 +41,7 @@ _OPEN_STORES = (
 MERCHANTS = ListDefinition(
     id_column=Merchant.id,
     columns=[
-        Column("names", _("Merchant"), kind="localised", sort=Merchant.code, under="code",
+        Column("names", _("Merchant"), kind="localised", sort=Merchant.code, under="code", under_label=_("Code"),
                href="/console/merchants/{id}"),
         Column("kind", _("Kind"), labels=KIND_NAMES, kind="tag", sort=Merchant.kind),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Merchant.state),
@@ -65,7 +66,7 @@ def merchant_form(image: str | None = None) -> Form:
             Text(
                 "code",
                 _("Code"),
-            maximum_length=LONGEST_CODE,
+                maximum_length=LONGEST_CODE,
                 help=_("Lower case letters, digits and hyphens; stands in addresses and files."),
             ),
             Choice("kind", _("Kind"), choices=list(KIND_NAMES.items()), default="retail"),
@@ -122,12 +123,14 @@ async def create_merchant(request: AnyRequest, services: GivenServices, actor: G
     )
     if made is None:
         return _form_page(request, form)
-    return redirect(request, f"/console/merchants/{made}", flash=_("The merchant is there. Add its stores next."))
+    return redirect(
+        request, f"/console/merchants/{made}", flash=_("The merchant is there. Add its stores next.")
+    )
 
 
 @get("/merchants/{merchant_id:uuid}")
 async def show_merchant(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[str]:
     """A merchant with its stores."""
     async with services.database.connection() as connection:
@@ -152,18 +155,18 @@ async def show_merchant(
 
 @get("/merchants/{merchant_id:uuid}/edit")
 async def edit_merchant(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[str]:
     """The form with what is known."""
     actor.require("merchants.write")
     async with services.database.connection() as connection:
         merchant = await reads.merchant_by_id(connection, actor, merchant_id)
-    return _form_page(request, merchant_form(merchant.image).blank(merchant._mapping), merchant)
+    return _form_page(request, merchant_form(merchant.image).blank(merchant._asdict()), merchant)
 
 
 @post("/merchants/{merchant_id:uuid}/edit")
 async def update_merchant(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change the merchant as the form says."""
     actor.require("merchants.write")
@@ -172,7 +175,9 @@ async def update_merchant(
     form = await merchant_form(merchant.image).read(request)
 
     saved = await save(
-        services, form, lambda tx: actions.update_merchant(tx, actor, merchant_id, services.now(), **form.values)
+        services,
+        form,
+        lambda tx: actions.update_merchant(tx, actor, merchant_id, services.now(), **form.values),
     )
     if saved is None:
         return _form_page(request, form, merchant)
@@ -181,7 +186,7 @@ async def update_merchant(
 
 @post("/merchants/{merchant_id:uuid}/suspend")
 async def suspend_merchant(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let its staff and keys in nowhere."""
     return await act(
@@ -195,7 +200,7 @@ async def suspend_merchant(
 
 @post("/merchants/{merchant_id:uuid}/resume")
 async def resume_merchant(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let it go on."""
     return await act(

@@ -95,7 +95,12 @@ def offer_form(
         section(
             _("The offer"),
             Localised("names", _("Name"), maximum_length=120),
-            Text("code", _("Code"), maximum_length=40, help=_("Capitals, digits and hyphens; unique in the library.")),
+            Text(
+                "code",
+                _("Code"),
+                maximum_length=40,
+                help=_("Capitals, digits and hyphens; unique in the library."),
+            ),
             Localised(
                 "summaries",
                 _("In one or two sentences"),
@@ -142,7 +147,9 @@ def offer_form(
         ),
         section(
             _("How many, and how"),
-            Number("issue_limit", _("Coupons in all"), is_required=False, minimum=1, help=_("Empty: no limit.")),
+            Number(
+                "issue_limit", _("Coupons in all"), is_required=False, minimum=1, help=_("Empty: no limit.")
+            ),
             Number(
                 "limit_per_member",
                 _("Coupons for one member"),
@@ -150,7 +157,12 @@ def offer_form(
                 minimum=1,
                 help=_("Empty: no limit."),
             ),
-            Choices("redeem_by", _("How it is redeemed"), choices=list(WAY_NAMES.items()), default=["cashier", "till"]),
+            Choices(
+                "redeem_by",
+                _("How it is redeemed"),
+                choices=list(WAY_NAMES.items()),
+                default=["cashier", "till"],
+            ),
         ),
         section(
             _("Who issues it and who pays"),
@@ -161,7 +173,9 @@ def offer_form(
                 is_open=True,
                 default="merchant" if place.merchant_id else "platform",
             ),
-            Percent("funding_platform", _("Borne by the platform"), default=0 if place.merchant_id else 10_000),
+            Percent(
+                "funding_platform", _("Borne by the platform"), default=0 if place.merchant_id else 10_000
+            ),
             Percent(
                 "funding_merchant",
                 _("Borne by the merchant"),
@@ -418,7 +432,9 @@ def _validity(values: dict[str, Any]) -> core.Validity:
 
 def _selection(values: dict[str, Any], side: str) -> core.Selection:
     merchants = tuple(UUID(one) for one in values.get(f"scope.{side}.merchants", ()))
-    return core.Selection(**{name: tuple(values[f"scope.{side}.{name}"]) for name in _SCOPE_LISTS}, merchants=merchants)
+    return core.Selection(
+        **{name: tuple(values[f"scope.{side}.{name}"]) for name in _SCOPE_LISTS}, merchants=merchants
+    )
 
 
 def _draft_field(name: str) -> str:

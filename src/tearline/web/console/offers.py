@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,7 +58,7 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
     return ListDefinition(
         id_column=Offer.id,
         columns=[
-            Column("names", _("Offer"), kind="localised", sort=Offer.code, under="code",
+            Column("names", _("Offer"), kind="localised", sort=Offer.code, under="code", under_label=_("Code"),
                    href="/console/offers/{offer_id}"),
             Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code, is_nullable=True),
             Column("benefit_kind", _("Benefit"), kind="tag", labels=BENEFIT_NAMES, sort=Offer.benefit_kind),
@@ -129,7 +130,9 @@ async def create_offer(request: AnyRequest, services: GivenServices, actor: Give
     made = await save(
         services,
         form,
-        lambda tx: actions.create_offer(tx, actor, draft_from(form.values, place.merchant_id), services.now()),
+        lambda tx: actions.create_offer(
+            tx, actor, draft_from(form.values, place.merchant_id), services.now()
+        ),
         names=REFUSED_NAMES,
     )
     if made is None:
@@ -156,7 +159,7 @@ async def preview(request: AnyRequest, services: GivenServices, actor: GivenActo
 
 @get("/offers/{offer_id:uuid}")
 async def show_offer(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[str]:
     """An offer in words, with what gives it out."""
     language = language_of(request)
@@ -187,7 +190,7 @@ async def show_offer(
 
 @get("/offers/{offer_id:uuid}/edit")
 async def edit_offer(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[str]:
     """The form with what is known; what can no longer be changed is shown, but not taken."""
     row, place = await _editable(request, services, actor, offer_id)
@@ -197,7 +200,7 @@ async def edit_offer(
 
 @post("/offers/{offer_id:uuid}/edit")
 async def update_offer(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change the offer as the form says."""
     row, place = await _editable(request, services, actor, offer_id)
@@ -220,7 +223,7 @@ async def update_offer(
 
 @post("/offers/{offer_id:uuid}/activate")
 async def activate_offer(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[Any]:
     """Make a draft ready to be given out."""
     return await act(
@@ -234,7 +237,7 @@ async def activate_offer(
 
 @post("/offers/{offer_id:uuid}/archive")
 async def archive_offer(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[Any]:
     """Take an offer out of use for good."""
     return await act(

@@ -73,7 +73,8 @@ async def _now(services: GivenServices, actor: Actor) -> dict[str, Any]:
         claims = await _claims(connection, [row.id for row in running], now)
         stale_offers = await _stale_offers(connection, now)
     cards = [
-        Card(row, window_state(row.starts_at, row.ends_at, now), *claims.get(row.id, (0, 0))) for row in running
+        Card(row, window_state(row.starts_at, row.ends_at, now), *claims.get(row.id, (0, 0)))
+        for row in running
     ]
     return {
         "cards": [card for card in cards if card.window == "running"],
@@ -81,7 +82,9 @@ async def _now(services: GivenServices, actor: Actor) -> dict[str, Any]:
         "paused": [row for row in rows if row.state == "paused" and row.ends_at > now],
         "drafts_due": [row for row in rows if row.state == "draft" and row.starts_at < now + SOON],
         "over": [row for row in rows if row.state in ("live", "paused") and row.ends_at <= now],
-        "ends_soon": [card for card in cards if card.window == "running" and card.campaign.ends_at < now + SOON],
+        "ends_soon": [
+            card for card in cards if card.window == "running" and card.campaign.ends_at < now + SOON
+        ],
         "stale_offers": stale_offers,
         "has_campaigns": bool(rows),
         "seen_at": now,

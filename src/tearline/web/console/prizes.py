@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,11 +31,16 @@ def prize_form(offers: list[tuple[str, str]], frozen: frozenset[str] = frozenset
         Localised("names", _("Name"), maximum_length=120),
         Text(
             "password",
-            _("Password"),
+            _("Campaign password"),
             maximum_length=256,
             help=_("Members type it. Letter case, width and outer blanks make no difference."),
         ),
-        Number("inventory", _("Inventory"), minimum=1, help=_("How many can be claimed. It can only be raised later.")),
+        Number(
+            "inventory",
+            _("Inventory"),
+            minimum=1,
+            help=_("How many can be claimed. It can only be raised later."),
+        ),
         Number(
             "limit_per_member",
             _("Claims of one member"),
@@ -61,7 +67,7 @@ def prize_form(offers: list[tuple[str, str]], frozen: frozenset[str] = frozenset
 
 @get("/campaigns/{campaign_id:uuid}/prizes/new")
 async def new_prize(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The empty form."""
     campaign, offers = await _load(request, services, actor, campaign_id)
@@ -70,7 +76,7 @@ async def new_prize(
 
 @post("/campaigns/{campaign_id:uuid}/prizes/new")
 async def add_prize(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Add the prize of the form."""
     campaign, offers = await _load(request, services, actor, campaign_id)
@@ -92,7 +98,11 @@ async def add_prize(
 
 @get("/campaigns/{campaign_id:uuid}/prizes/{prize_id:uuid}")
 async def edit_prize(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID, prize_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    campaign_id: FromPath[UUID],
+    prize_id: FromPath[UUID],
 ) -> Response[str]:
     """The form with what is known."""
     campaign, offers = await _load(request, services, actor, campaign_id)
@@ -103,7 +113,11 @@ async def edit_prize(
 
 @post("/campaigns/{campaign_id:uuid}/prizes/{prize_id:uuid}")
 async def update_prize(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID, prize_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    campaign_id: FromPath[UUID],
+    prize_id: FromPath[UUID],
 ) -> Response[Any]:
     """Change the prize as the form says."""
     campaign, offers = await _load(request, services, actor, campaign_id)
@@ -125,7 +139,11 @@ async def update_prize(
 
 @post("/campaigns/{campaign_id:uuid}/prizes/{prize_id:uuid}/remove")
 async def remove_prize(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID, prize_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    campaign_id: FromPath[UUID],
+    prize_id: FromPath[UUID],
 ) -> Response[Any]:
     """Take the prize out of a draft."""
     return await act(
@@ -139,7 +157,11 @@ async def remove_prize(
 
 @get("/campaigns/{campaign_id:uuid}/prizes/{prize_id:uuid}/inventory")
 async def inventory_page(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID, prize_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    campaign_id: FromPath[UUID],
+    prize_id: FromPath[UUID],
 ) -> Response[str]:
     """The form on a page of its own, for browsers without scripts and for a refused one."""
     campaign, _offers = await _load(request, services, actor, campaign_id)
@@ -149,7 +171,11 @@ async def inventory_page(
 
 @post("/campaigns/{campaign_id:uuid}/prizes/{prize_id:uuid}/inventory")
 async def raise_inventory(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID, prize_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    campaign_id: FromPath[UUID],
+    prize_id: FromPath[UUID],
 ) -> Response[Any]:
     """Raise the inventory, also while members are claiming."""
     campaign, _offers = await _load(request, services, actor, campaign_id)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,7 +35,14 @@ ROLE_HELP = {
 STAFF = ListDefinition(
     id_column=Staff.id,
     columns=[
-        Column("name", _("Name"), sort=Staff.name, href="/console/staff/{id}", under="email"),
+        Column(
+            "name",
+            _("Name"),
+            sort=Staff.name,
+            href="/console/staff/{id}",
+            under="email",
+            under_label=_("E-mail address"),
+        ),
         Column("role", _("Role"), kind="tag", labels=ROLE_NAMES, sort=Staff.role),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Staff.state),
         Column("has_totp", _("Second factor"), kind="yes_no"),
@@ -98,7 +106,7 @@ async def export_staff(request: AnyRequest, services: GivenServices, actor: Give
 
 @get("/merchants/{merchant_id:uuid}/staff")
 async def list_merchant_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[str]:
     """A merchant's staff."""
     statement = staff.staff_list(actor).where(Staff.merchant_id == merchant_id)
@@ -122,7 +130,7 @@ async def create_staff(request: AnyRequest, services: GivenServices, actor: Give
 
 @get("/merchants/{merchant_id:uuid}/staff/new")
 async def new_merchant_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[str]:
     """The empty form for one of a merchant's staff."""
     return await _new(request, services, actor, merchant_id)
@@ -130,7 +138,7 @@ async def new_merchant_staff(
 
 @post("/merchants/{merchant_id:uuid}/staff/new")
 async def create_merchant_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Make the account of the form."""
     return await _create(request, services, actor, merchant_id)
@@ -144,7 +152,9 @@ async def _form(
         merchant = None if merchant_id is None else await reads.merchant_by_id(connection, actor, merchant_id)
         fields = await details(connection, merchant_id, language_of(request))
     form = Form(
-        Text("email", _("E-mail address"), input_type="email", maximum_length=254, help=_("Signs in with it.")),
+        Text(
+            "email", _("E-mail address"), input_type="email", maximum_length=254, help=_("Signs in with it.")
+        ),
         Secret(
             "password",
             _("First password"),

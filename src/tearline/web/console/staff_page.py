@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from tearline.i18n import _, localised
 from tearline.merchants import reads, sessions, staff
@@ -24,7 +25,7 @@ PASSWORD_FORM = Form(
 
 @get("/staff/{staff_id:uuid}")
 async def show_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[str]:
     """The account, with the form of what can be changed."""
     return await _page(request, services, actor, staff_id)
@@ -32,7 +33,7 @@ async def show_staff(
 
 @post("/staff/{staff_id:uuid}")
 async def update_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change name, role, store and language."""
     actor.require("staff.manage")
@@ -52,7 +53,7 @@ async def update_staff(
 
 @post("/staff/{staff_id:uuid}/password")
 async def reset_password(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[Any]:
     """Give the account a new password."""
     actor.require("staff.manage")
@@ -69,14 +70,16 @@ async def reset_password(
 
 
 @get("/staff/{staff_id:uuid}/password")
-async def password_by_address(request: AnyRequest, actor: GivenActor, staff_id: UUID) -> Response[Any]:
+async def password_by_address(
+    request: AnyRequest, actor: GivenActor, staff_id: FromPath[UUID]
+) -> Response[Any]:
     """Where a refused password's page stands in the address line, such as for its language links."""
     return redirect(request, f"/console/staff/{staff_id}")
 
 
 @post("/staff/{staff_id:uuid}/disable")
 async def disable_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[Any]:
     """Shut the account."""
     return await act(
@@ -90,7 +93,7 @@ async def disable_staff(
 
 @post("/staff/{staff_id:uuid}/enable")
 async def enable_staff(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a shut account."""
     return await act(
@@ -104,7 +107,7 @@ async def enable_staff(
 
 @post("/staff/{staff_id:uuid}/totp-off")
 async def turn_totp_off(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, staff_id: FromPath[UUID]
 ) -> Response[Any]:
     """Stop asking for codes: the phone is lost. One's own goes through the account page, with the password."""
     if actor.id == staff_id:
@@ -120,7 +123,11 @@ async def turn_totp_off(
 
 @post("/staff/{staff_id:uuid}/end-sessions")
 async def end_sessions(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, session: GivenSession, staff_id: UUID
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    session: GivenSession,
+    staff_id: FromPath[UUID],
 ) -> Response[Any]:
     """Sign the person out everywhere; oneself, everywhere else."""
     keep = session if session.staff.id == staff_id else None

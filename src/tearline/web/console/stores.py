@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from tearline.i18n import _
 from tearline.merchants import actions, reads
@@ -22,12 +23,19 @@ STATE_NAMES = {"active": _("Open"), "closed": _("Closed")}
 STORES = ListDefinition(
     id_column=Store.id,
     columns=[
-        Column("names", _("Store"), kind="localised", sort=Store.code, under="code"),
+        Column("names", _("Store"), kind="localised", sort=Store.code, under="code", under_label=_("Code")),
         Column("district", _("District"), sort=Store.district, is_nullable=True),
         Column("addresses", _("Address"), kind="localised"),
         Column("phone", _("Telephone")),
-        Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds={"active": "good"}, sort=Store.state),
-        Column("actions", ""),
+        Column(
+            "state",
+            _("State"),
+            kind="tag",
+            labels=STATE_NAMES,
+            tag_kinds={"active": "good"},
+            sort=Store.state,
+        ),
+        Column("actions", "", is_exported=False),
     ],
     default_sort="names",
 )
@@ -48,7 +56,7 @@ STORE_FORM = Form(
 
 @get("/merchants/{merchant_id:uuid}/stores/new")
 async def new_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[str]:
     """The empty form."""
     actor.require("merchants.write")
@@ -59,7 +67,7 @@ async def new_store(
 
 @post("/merchants/{merchant_id:uuid}/stores/new")
 async def create_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open the store of the form."""
     actor.require("merchants.write")
@@ -78,17 +86,17 @@ async def create_store(
 
 @get("/stores/{store_id:uuid}")
 async def edit_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: FromPath[UUID]
 ) -> Response[str]:
     """The form with what is known."""
     actor.require("merchants.write")
     store, merchant = await _store(services, actor, store_id)
-    return _form_page(request, STORE_FORM.blank(store._mapping), merchant, store)
+    return _form_page(request, STORE_FORM.blank(store._asdict()), merchant, store)
 
 
 @post("/stores/{store_id:uuid}")
 async def update_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: FromPath[UUID]
 ) -> Response[Any]:
     """Change the store as the form says."""
     actor.require("merchants.write")
@@ -105,7 +113,7 @@ async def update_store(
 
 @post("/stores/{store_id:uuid}/close")
 async def close_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: FromPath[UUID]
 ) -> Response[Any]:
     """Nothing is redeemed there any more."""
     store, _merchant = await _store(services, actor, store_id)
@@ -120,7 +128,7 @@ async def close_store(
 
 @post("/stores/{store_id:uuid}/reopen")
 async def reopen_store(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: UUID
+    request: AnyRequest, services: GivenServices, actor: GivenActor, store_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open it again."""
     store, _merchant = await _store(services, actor, store_id)

@@ -79,7 +79,9 @@ def show(request: AnyRequest, template: str, *, status_code: int = 200, **contex
     can = permissions_of(request)
     language = language_of(request)
     navigation = [
-        (key, href, translate(language, label)) for key, href, label, permission in NAVIGATION if permission in can
+        (key, href, translate(language, label))
+        for key, href, label, permission in NAVIGATION
+        if permission in can
     ]
     return render(
         request,
@@ -125,9 +127,7 @@ async def save(
     return True if answer is None else answer
 
 
-async def act(
-    request: AnyRequest, services: Services, path: str, work: Work, flash: str, **values: object
-) -> Response[Any]:
+async def act(request: AnyRequest, services: Services, path: str, work: Work, flash: str) -> Response[Any]:
     """Do what one button asks for, in one transaction, and go to ``path``, where it's said what came of it."""
     try:
         async with transaction(services.database) as tx:
@@ -135,8 +135,10 @@ async def act(
     except Refusal as refusal:
         if refusal.reason in ("not_found", "not_allowed"):
             raise
-        return redirect(request, path, flash="%(text)s", kind="bad", text=refusal_text(refusal, language_of(request)))
-    return redirect(request, path, flash=flash, **values)
+        return redirect(
+            request, path, flash="%(text)s", kind="bad", text=refusal_text(refusal, language_of(request))
+        )
+    return redirect(request, path, flash=flash)
 
 
 def language_cookie(request: AnyRequest, language: str) -> Cookie:
@@ -165,7 +167,9 @@ def answer_refusal(request: AnyRequest, error: Exception) -> Response[Any]:
     if refusal is None or not isinstance(request.scope.get("user"), StaffMember):
         return answer_exception(request, error)
     sentence = sentence_of(refusal, language_of(request))
-    return show(request, "refused.html", status_code=refusal.status, reason=refusal.reason, sentence_text=sentence)
+    return show(
+        request, "refused.html", status_code=refusal.status, reason=refusal.reason, sentence_text=sentence
+    )
 
 
 def version_in(form: BoundForm) -> int:
@@ -196,5 +200,3 @@ def picture_field(name: str, label: str, present: str | None = None) -> Pictures
         choices.append((present, _("The present picture")))
     urls = {value: picture_url(value) or "" for value, _label in choices}
     return Pictures(name, label, is_required=False, choices=choices, urls=urls)
-
-

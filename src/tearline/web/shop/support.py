@@ -14,8 +14,8 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
-from tearline.i18n import _, nearest, ngettext, translate
-from tearline.members.reads import MemberRow, member_by_id
+from tearline.i18n import _, nearest, translate, translate_counted
+from tearline.members.reads import MemberRow, member_in_session
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import AnyRequest, safe_next, services_of
 from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
@@ -29,20 +29,16 @@ async def known_member(connection: AsyncConnection, identity: MemberIdentity | N
     """The member whom a token names, if the member has not ended that session and isn't blocked."""
     if identity is None:
         return None
-    member = await member_by_id(connection, identity.member_id)
-    if member is None or member.epoch != identity.epoch or member.state != "active":
+    try:
+        return await member_in_session(connection, identity)
+    except Refusal:
         return None
-    return member
 
 
 async def signed_in_member(
     connection: AsyncConnection, request: AnyRequest, identity: MemberIdentity
 ) -> MemberRow:
-    """The member whom a token names; sent to sign in again when the session has been ended.
-
-    The token itself is good until it expires. What it opens here, such as coupons that can be used at once,
-    is worth the one look-up.
-    """
+    """The member whom a token names; sent to sign in again when the session has been ended."""
     member = await known_member(connection, identity)
     if member is None:
         raise SignInNeeded(sign_in_path(request.url.path if request.method == "GET" else "/"))
@@ -82,23 +78,23 @@ def refusal_text(refusal: Refusal, language: str) -> str:
 def wait_text(seconds: int, language: str) -> str:
     """When something can be tried again, in words."""
     if seconds <= 90:
-        return ngettext(
+        return translate_counted(
             language, "You can try again in %(n)s second.", "You can try again in %(n)s seconds.", seconds
         )
     minutes = -(-seconds // 60)
     if minutes <= 90:
-        return ngettext(
+        return translate_counted(
             language, "You can try again in %(n)s minute.", "You can try again in %(n)s minutes.", minutes
         )
     hours = -(-minutes // 60)
-    return ngettext(language, "You can try again in %(n)s hour.", "You can try again in %(n)s hours.", hours)
+    return translate_counted(language, "You can try again in %(n)s hour.", "You can try again in %(n)s hours.", hours)
 
 
 def days_left_text(days: int, language: str) -> str:
     """How many days a coupon can still be used."""
     if days <= 0:
         return translate(language, _("Last day"))
-    return ngettext(language, "%(n)s day left", "%(n)s days left", days)
+    return translate_counted(language, "%(n)s day left", "%(n)s days left", days)
 
 
 def note_cookie(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -106,6 +107,10 @@ def _cell(value: Any, page: Page) -> Any:
             return number if is_exact else str(number)
         case date():
             return value
+        case list() | tuple():
+            return neutralised(", ".join(str(one) for one in value))
+        case dict():
+            return neutralised(json.dumps(value, ensure_ascii=False))
     return neutralised(str(value))
 
 

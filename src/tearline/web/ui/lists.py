@@ -22,23 +22,41 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo
 
 from litestar import Request
 from litestar.response import Stream
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
-from tearline.i18n import LANGUAGES
 from tearline.web.ui import exports
 from tearline.web.ui.cursors import BadCursor, Cursor, beyond, ordering, reversed_ordering
+from tearline.web.ui.filters import (
+    ChoiceFilter,
+    DayFilter,
+    Expression,
+    Filter,
+    TextFilter,
+    WordFilter,
+    localised_columns,
+    typed_in,
+)
 from tearline.web.ui.page import Page, page_of
 
-Expression = ColumnElement[Any] | InstrumentedAttribute[Any]
+__all__ = [
+    "ChoiceFilter",
+    "Column",
+    "DayFilter",
+    "Filter",
+    "ListDefinition",
+    "Listing",
+    "TextFilter",
+    "WordFilter",
+    "localised_columns",
+]
+
 AnyRow = Row[Any]
 OpenConnection = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
@@ -66,6 +84,8 @@ class Column:
     """A link around the value: ``/console/offers/{id}``, filled from the row."""
     under: str = ""
     """The key of a value shown small below, such as a code below a name."""
+    under_label: str = ""
+    """What that value is called; with it, an export has it as a column of its own."""
     currency: str = ""
     """Of money: an ISO 4217 code, or the row's key that holds one in ``currency_key``."""
     currency_key: str = ""
@@ -104,103 +124,6 @@ class Column:
     def tag_kind_of(self, value: Any) -> str:
         """The colour of a tag's value."""
         return self.tag_kinds.get(str(value), "")
-
-
-@dataclass(frozen=True)
-class TextFilter:
-    """Rows in which one of the columns contains the text, whatever its case."""
-
-    key: str
-    label: str
-    columns: Sequence[Expression]
-    kind: ClassVar[str] = "text"
-
-    def condition(self, page: Page) -> ColumnElement[bool] | None:
-        """The SQL for what the address asks."""
-        text = _typed(page, self.key).strip()[:200]
-        return or_(*(column.icontains(text, autoescape=True) for column in self.columns)) if text else None
-
-    def typed_keys(self) -> list[str]:
-        """Its names in the address."""
-        return [self.key]
-
-
-@dataclass(frozen=True)
-class WordFilter:
-    """Rows for which the condition holds that ``make`` makes of the typed text, or of none: it answers None."""
-
-    key: str
-    label: str
-    make: Callable[[str], ColumnElement[bool] | None]
-    kind: ClassVar[str] = "text"
-
-    def condition(self, page: Page) -> ColumnElement[bool] | None:
-        """The SQL for what the address asks."""
-        text = _typed(page, self.key).strip()[:200]
-        return self.make(text) if text else None
-
-    def typed_keys(self) -> list[str]:
-        """Its names in the address."""
-        return [self.key]
-
-
-@dataclass(frozen=True)
-class ChoiceFilter:
-    """Rows whose ``column`` has the chosen value; or, with ``conditions``, for which the chosen one holds."""
-
-    key: str
-    label: str
-    choices: Sequence[tuple[str, str]]
-    column: Expression | None = None
-    conditions: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
-    kind: ClassVar[str] = "choice"
-
-    def condition(self, page: Page) -> ColumnElement[bool] | None:
-        """The SQL for what the address asks; a value that isn't among the choices asks nothing."""
-        chosen = _typed(page, self.key)
-        if chosen not in {value for value, _label in self.choices} or not chosen:
-            return None
-        if chosen in self.conditions:
-            return self.conditions[chosen]
-        return None if self.column is None else self.column == chosen
-
-    def typed_keys(self) -> list[str]:
-        """Its names in the address."""
-        return [self.key]
-
-
-@dataclass(frozen=True)
-class DayFilter:
-    """Rows whose time falls on the days from … to …, both included, in the page's time zone."""
-
-    key: str
-    label: str
-    column: Expression
-    kind: ClassVar[str] = "days"
-
-    def condition(self, page: Page) -> ColumnElement[bool] | None:
-        """The SQL for what the address asks."""
-        zone = ZoneInfo(page.time_zone)
-        first, last = (_day(_typed(page, key)) for key in self.typed_keys())
-        condition: ColumnElement[bool] | None = None
-        if first is not None:
-            condition = self.column >= datetime.combine(first, time(), zone)
-        if last is not None:
-            until = self.column < datetime.combine(last + timedelta(days=1), time(), zone)
-            condition = until if condition is None else condition & until
-        return condition
-
-    def typed_keys(self) -> list[str]:
-        """Its names in the address."""
-        return [f"{self.key}_from", f"{self.key}_to"]
-
-
-Filter = TextFilter | WordFilter | ChoiceFilter | DayFilter
-
-
-def localised_columns(column: Expression) -> list[ColumnElement[str]]:
-    """A localised jsonb column as one text expression for each language, for a TextFilter."""
-    return [column[tag].as_string() for tag in LANGUAGES]
 
 
 @dataclass(frozen=True)
@@ -269,7 +192,10 @@ class ListDefinition:
             time_zone: in which times are written.
         """
         page = _page(request, time_zone)
-        columns = [column for column in self.columns if column.is_exported]
+        columns: list[Column] = []
+        for column in self.columns:
+            columns += [column] if column.is_exported else []
+            columns += [Column(column.under, column.under_label)] if column.under_label else []
         arranged = self.arranged(page, statement)
 
         async def rows() -> AsyncIterator[AnyRow]:
@@ -306,7 +232,7 @@ class ListDefinition:
         return next((column for column in self.columns if column.key == key), None)
 
     def _order(self, page: Page) -> _Order:
-        for name in (_typed(page, "sort"), self.default_sort):
+        for name in (typed_in(page, "sort"), self.default_sort):
             column = self.column(name.removeprefix("-"))
             if column is not None and column.sort is not None:
                 return _Order(name, column.sort, name.startswith("-"), column.is_nullable)
@@ -314,7 +240,7 @@ class ListDefinition:
 
     def _cursor(self, page: Page, order: _Order) -> Cursor | None:
         for key in ("after", "before"):
-            if text := _typed(page, key):
+            if text := typed_in(page, key):
                 try:
                     cursor = Cursor.decode(text, order.name, _type_of(order.key), _type_of(self.id_column))
                 except BadCursor:
@@ -435,7 +361,7 @@ class Listing:
 
     def typed(self, key: str) -> str:
         """What the address says for a filter."""
-        return _typed(self.page, key)
+        return typed_in(self.page, key)
 
     def sorted_by(self, column: Column) -> str:
         """``ascending`` or ``descending`` for the column that the list is sorted by, else ""."""
@@ -485,16 +411,3 @@ def _type_of(expression: Expression) -> type | None:
         return _element(expression).type.python_type
     except NotImplementedError:
         return None
-
-
-def _typed(page: Page, key: str) -> str:
-    return next((value.replace("\x00", "") for name, value in page.query if name == key), "")
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    # Years at the calendar's ends have no day after or no offset from UTC.
-    return day if 1900 <= day.year <= 9000 else None

@@ -1,0 +1,232 @@
+"""Looking at every page: which pages there are, and what is wrong with one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from html import unescape
+from pathlib import Path
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import httpx
+from babel.messages.pofile import read_po
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response
+
+from tearline.i18n import LANGUAGES, LOCALES_DIRECTORY
+from tests.browser.chromium import violations
+
+PICTURES = Path(__file__).parent / "pictures"
+
+_HREF = re.compile(r'<a [^>]*?href="([^"]+)"')
+_PARAMETER = re.compile(r"\{\w+:(\w+)\}")
+_PARAMETER_PATTERNS = {"uuid": "[0-9a-f-]{36}", "str": "[^/]+"}
+_PLACEHOLDER = re.compile(r"%\(\w+\)s")
+# Longer runs of plain English are sentences; shorter ones may be somebody's name.
+_ENGLISH_SENTENCE = re.compile(r"\b[A-Za-z]+(?:['’]\w+)?(?: [a-z]+(?:['’]\w+)?){3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way of looking: a language, a width in pixels, light or dark."""
+
+    language: str
+    width: int
+    is_dark: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.width} {self.language}"
+
+
+@dataclass(slots=True)
+class Scene:
+    """One page to look at.
+
+    Attributes:
+        steps: what leads from the page at ``path`` to the page that is meant.
+        status: what the page is answered with.
+        is_for_developers: speaks English only.
+    """
+
+    name: str
+    path: str
+    steps: Callable[[Page], Awaitable[None]] | None = None
+    status: int = 200
+    is_for_developers: bool = False
+
+
+@dataclass(slots=True)
+class RouteMap:
+    """The addresses that a face answers, by their patterns."""
+
+    patterns: dict[str, re.Pattern[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, paths: Iterable[str]) -> RouteMap:
+        """The map of the application's route paths such as ``/c/{code:str}``; those without parameters first."""
+        found = {}
+        for path in sorted(paths, key=lambda path: (path.count("{"), path)):
+            parts = _PARAMETER.split(path)
+            # The odd ones are the parameters' kinds.
+            found[path] = re.compile(
+                "".join(
+                    _PARAMETER_PATTERNS[part] if position % 2 else re.escape(part)
+                    for position, part in enumerate(parts)
+                )
+            )
+        return cls(found)
+
+    def route_of(self, path: str) -> str | None:
+        """The pattern that an address belongs to."""
+        return next((name for name, pattern in self.patterns.items() if pattern.fullmatch(path)), None)
+
+
+async def crawl(http: httpx.AsyncClient, starts: Iterable[str], routes: RouteMap) -> dict[str, str]:
+    """The first page met of each route, following links from ``starts``: its address by its route.
+
+    Only whole pages count; files and fragments are passed by.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = list(starts)
+    while waiting:
+        address = waiting.pop(0)
+        route = routes.route_of(urlsplit(address).path)
+        if route is None or route in seen:
+            continue
+        seen.add(route)
+        async with http.stream("GET", address) as answer:
+            if not answer.headers.get("content-type", "").startswith("text/html"):
+                continue
+            text = (await answer.aread()).decode()
+        if answer.status_code != 200 or not text.lstrip().startswith("<!doctype html>"):
+            continue
+        found[route] = address
+        for href in _HREF.findall(text):
+            target = urlsplit(urldefrag(urljoin(str(answer.url), unescape(href))).url)
+            if target.netloc == answer.url.netloc.decode() and "lang=" not in target.query:
+                waiting.append(target.path + (f"?{target.query}" if target.query else ""))
+    return found
+
+
+async def faults(context: BrowserContext, base: str, scene: Scene, view: View) -> list[str]:
+    """Everything that is wrong with a page, one line each; keeps a picture of it."""
+    page = await context.new_page()
+    found: list[str] = []
+    try:
+        watch = Watch(page)
+        answer = await page.goto(base + scene.path)
+        if scene.steps is not None:
+            await scene.steps(page)
+            await page.wait_for_load_state("load")
+        elif answer is not None and answer.status != scene.status:
+            found.append(f"is answered with {answer.status}, not {scene.status}")
+        found += await _too_wide(page)
+        PICTURES.mkdir(exist_ok=True)
+        picture = PICTURES / f"{scene.name} {view}.png".replace("/", "_")
+        await page.screenshot(path=picture, full_page=True, scale="css")
+        # What is folded away is part of the page; the drawer would cover the rest of it.
+        await page.evaluate("document.querySelectorAll('details:not(.drawer)').forEach((one) => one.open = true)")
+        found += await _too_wide(page)
+        found += [line.removeprefix(f"{page.url}: ") for line in await violations(page)]
+        if view.language != "en" and not scene.is_for_developers:
+            found += [f"speaks English: {text!r}" for text in await english_on(page, view.language)]
+        found += [line for line in watch.lines if not _is_own_status(line, page.url)]
+    finally:
+        await page.close()
+    return [f"{scene.name} ({view}): {line}" for line in dict.fromkeys(found)]
+
+
+class Watch:
+    """What a page complains of while it is open: errors on its console, the policy's included, and failed requests."""
+
+    def __init__(self, page: Page) -> None:
+        self.lines: list[str] = []
+        page.on("pageerror", lambda error: self.lines.append(f"error of a script: {error}"))
+        page.on("console", self._hear)
+        page.on("requestfailed", self._note_failure)
+        page.on("response", self._note_status)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            where = message.location.get("url", "")
+            self.lines.append(f"console: {message.text} {where}")
+
+    def _note_failure(self, request: Request) -> None:
+        # A page that is left gives up what it was still asking for.
+        if request.failure != "net::ERR_ABORTED":
+            self.lines.append(f"failed: {request.url} {request.failure}")
+
+    def _note_status(self, response: Response) -> None:
+        if response.status >= 400 and not response.request.is_navigation_request():
+            self.lines.append(f"failed: {response.url} {response.status}")
+
+
+def _is_own_status(line: str, url: str) -> bool:
+    """Whether a line only says that the page itself, a refusal, was answered with 4xx."""
+    return line.startswith("console: Failed to load resource") and line.endswith(urldefrag(url).url)
+
+
+async def _too_wide(page: Page) -> list[str]:
+    """The innermost elements that make the page wider than the screen."""
+    culprits = await page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= width) return [];
+            const wide = [...document.body.querySelectorAll('*')].filter((one) => {
+                const box = one.getBoundingClientRect();
+                return box.width && box.right > width + 1;
+            });
+            const inner = wide.filter((one) => !wide.some((other) => other !== one && one.contains(other)));
+            return (inner.length ? inner : wide).slice(0, 3).map((one) => one.outerHTML.slice(0, 160));
+        }"""
+    )
+    return [f"wider than the screen: {culprit}" for culprit in culprits]
+
+
+async def english_on(page: Page, language: str) -> list[str]:
+    """English that is left on a page in another language: strings of the catalogue, and whole sentences."""
+    texts = await page.evaluate(
+        """() => {
+            const texts = [document.title];
+            const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+                // What is in a language of its own says so; codes and addresses are in none.
+                if (node.parentElement.closest('script, style, template, noscript, code, .code, [lang]:not(html)')) continue;
+                texts.push(node.textContent);
+            }
+            for (const one of document.querySelectorAll('[aria-label], [placeholder], [alt], [title], [data-title]'))
+                if (!one.closest('[lang]:not(html)'))
+                    for (const name of ['aria-label', 'placeholder', 'alt', 'title', 'data-title'])
+                        if (one.getAttribute(name)) texts.push(one.getAttribute(name));
+            return texts.map((text) => text.replace(/\\s+/g, ' ').trim()).filter((text) => /[A-Za-z]{2}/.test(text));
+        }"""
+    )
+    left = []
+    for text in dict.fromkeys(texts):
+        known = next((source for source in _sources(language) if source.fullmatch(text)), None)
+        sentence = _ENGLISH_SENTENCE.search(text)
+        if known is not None or sentence is not None:
+            left.append(text[:120])
+    return left
+
+
+@cache
+def _sources(language: str) -> list[re.Pattern[str]]:
+    """The catalogue's English strings of two words and more, with anything where a value goes."""
+    path = LOCALES_DIRECTORY / LANGUAGES[language].locale / "LC_MESSAGES" / "tearline.po"
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        strings = {
+            string
+            for message in read_po(file)
+            if message.id
+            for string in (message.id if isinstance(message.id, tuple) else (message.id,))
+        }
+        return [
+            re.compile(".+?".join(re.escape(part.replace("%%", "%")) for part in _PLACEHOLDER.split(string)))
+            for string in sorted(strings)
+            if len(re.findall(r"[A-Za-z]{2,}", _PLACEHOLDER.sub("", string))) > 1
+        ]
+    return []

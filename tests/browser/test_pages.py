@@ -1,0 +1,348 @@
+"""Every page of every face, on the demo's data: narrow and wide, light and dark, in two languages.
+
+The pages are found by following links from each face's start, and held against the application's routes, so
+that a new page is looked at, too, or the test says that nothing leads to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page
+
+from tearline.cli.demo import seed
+from tearline.cli.demo.people import DEMO_PHONE
+from tearline.cli.demo.staff_data import DEMO_PASSWORD
+from tearline.db import Database
+from tearline.db.embedded import EmbeddedServer
+from tearline.members.tokens import MemberTokens
+from tearline.web.app import create_app
+from tests.browser.chromium import chromium
+from tests.browser.installation import installation
+from tests.browser.pages import RouteMap, Scene, View, crawl, faults
+from tests.callers import SECRET, settings_for
+from tests.conftest import TEMPLATE, url_of
+
+pytestmark = pytest.mark.anyio
+
+VIEWS = (View("en", 1440), View("zh-Hant", 360, is_dark=True))
+IS_ENGLISH_A_FAULT = False
+"""Whether English on a page in another language fails the test."""
+
+LOCALES = {"en": "en-HK", "zh-Hant": "zh-HK", "zh-Hans": "zh-CN", "th": "th-TH"}
+
+REACHED_OTHERWISE = {
+    "/sign-in", "/sign-in/code", "/console/sign-in", "/console/sign-in/code", "/merchant/sign-in", "/merchant/sign-in/code",
+    "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
+    "/console/campaigns/{campaign_id:uuid}/prizes/new", "/merchant/prepared/{hold_id:uuid}",
+}  # fmt: skip
+"""Pages that no link leads to; scenes of their own do."""
+
+NO_PAGES = {
+    # Parts of pages, files, and addresses that send on to another.
+    "/wallet/{coupon_id:uuid}/ticket", "/wallet/{coupon_id:uuid}/qr.svg", "/c/{code:str}/claims",
+    "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
+    "/console/campaigns/{campaign_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
+    "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
+    "/console/account/totp/code.svg", "/console/account/totp/confirm", "/console/account/totp/off",
+}  # fmt: skip
+
+
+@dataclass
+class Demo:
+    """The seeded installation, as seen by the tests: where it is, and things in it to look at."""
+
+    address: str
+    database_url: str
+    routes: list[str] = field(default_factory=list)
+
+    def one(self, statement: str, *values: object) -> Any:
+        """The first value that a query finds."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute(statement, values).fetchone()
+        assert row is not None, statement
+        return row[0]
+
+    def coupon(self, folder: str) -> UUID:
+        """A coupon of the demo's member."""
+        conditions = {
+            "used": "state = 'redeemed'",
+            "expired": "state = 'open' AND valid_until < now()",
+            "usable": "state = 'open' AND valid_until > now() AND valid_from < now()",
+        }
+        return self.one(
+            f"SELECT coupon.id FROM coupon JOIN member_phone USING (member_id) WHERE phone = %s AND {conditions[folder]}",
+            DEMO_PHONE,
+        )
+
+    def code_at(self, merchant: str, skipped: int) -> str:
+        """The code of a coupon that a merchant's counter takes."""
+        return self.one(
+            "SELECT coupon.code FROM coupon JOIN offer ON offer.id = offer_id JOIN merchant ON merchant.id = merchant_id"
+            " WHERE merchant.code = %s AND coupon.state = 'open' AND coupon.valid_from < now()"
+            " AND coupon.valid_until > now() + interval '1 day' AND validity - 'period' = '{}'"
+            " ORDER BY coupon.id OFFSET %s",
+            merchant,
+            skipped,
+        )
+
+    def member_cookie(self) -> dict[str, str]:
+        """What keeps the demo's member signed in."""
+        member_id = self.one("SELECT member_id FROM member_phone WHERE phone = %s", DEMO_PHONE)
+        token = MemberTokens([SECRET.encode()]).issue(member_id, 1, datetime.now(UTC))
+        return {"name": "tearline_member", "value": token, "url": self.address}
+
+
+@pytest.fixture(scope="module")
+def demo(server: EmbeddedServer) -> Iterator[Demo]:
+    """The demo's data, served."""
+    name = f"pages_{uuid4().hex[:12]}"
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    url = url_of(server, name)
+
+    async def fill() -> None:
+        async with Database(url) as database:
+            await seed(database, lambda step, done, total: None)
+
+    asyncio.run(fill())
+    app = create_app(settings_for(url))
+    routes = [
+        route.path for route in app.litestar.routes if "GET" in getattr(route, "methods", ()) and "/api/" not in route.path
+    ]
+    with installation(url) as address:
+        yield Demo(address, url, routes)
+
+
+@asynccontextmanager
+async def seen_in(browser: Browser, view: View) -> AsyncIterator[BrowserContext]:
+    """A browser of a view's language, width and colours."""
+    context = await browser.new_context(
+        viewport={"width": view.width, "height": 800 if view.width < 700 else 900},
+        locale=LOCALES[view.language],
+        color_scheme="dark" if view.is_dark else "light",
+        reduced_motion="reduce",
+    )
+    try:
+        yield context
+    finally:
+        await context.close()
+
+
+async def sign_in(context: BrowserContext, address: str, email: str) -> None:
+    """Sign in at the console or the counter."""
+    page = await context.new_page()
+    await page.goto(address)
+    await page.fill("[name=email]", email)
+    await page.fill("[name=password]", DEMO_PASSWORD)
+    await page.press("[name=password]", "Enter")
+    await page.wait_for_url(lambda url: "/sign-in" not in url)
+    await page.close()
+
+
+async def links(context: BrowserContext, demo: Demo, face: str, starts: list[str]) -> list[Scene]:
+    """A page of each route of a face that links lead to; those that none leads to must be known."""
+    routes = RouteMap.of(path for path in demo.routes if _face_of(path) == face)
+    cookies = {one["name"]: one["value"] for one in await context.cookies(demo.address + starts[0])}
+    async with httpx.AsyncClient(base_url=demo.address, cookies=cookies, follow_redirects=True) as http:
+        found = await crawl(http, starts, routes)
+    unknown = {
+        route for route in routes.patterns if route not in found and not route.endswith("/export")
+    } - REACHED_OTHERWISE - NO_PAGES
+    assert sorted(unknown) == [], "no link leads there"
+    return [Scene(face + " " + route, address) for route, address in sorted(found.items())]
+
+
+def _face_of(path: str) -> str:
+    first = path.strip("/").split("/", 1)[0]
+    if first in ("console", "merchant", "dev"):
+        return first
+    return "none" if first in ("static", "healthz", "readyz", "metrics") else "shop"
+
+
+def report(found: list[list[str]]) -> None:
+    lines = [line for view in found for line in view]
+    if not IS_ENGLISH_A_FAULT:
+        lines = [line for line in lines if "speaks English" not in line]
+    assert not lines, f"{len(lines)} faults:\n" + "\n".join(lines)
+
+
+async def look(demo: Demo, who: Any) -> None:
+    """Look at every scene of ``who`` in every view, both views at the same time."""
+    async with chromium() as browser:
+
+        async def one_view(position: int, view: View) -> list[str]:
+            async with seen_in(browser, view) as context:
+                scenes = await who(context, position)
+                return [line for scene in scenes for line in await faults(context, demo.address, scene, view)]
+
+        report(await asyncio.gather(*(one_view(position, view) for position, view in enumerate(VIEWS))))
+
+
+async def test_pages_of_the_shop_for_a_visitor(demo: Demo) -> None:
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        async def ask_for_a_code(page: Page) -> None:
+            await page.fill("[name=phone]", f"6100 10{position:02d}")
+            await page.locator("[name=channel]").first.click()
+            await page.wait_for_url("**/sign-in/code")
+
+        async def ask_with_nothing(page: Page) -> None:
+            await page.fill("[name=phone]", "12")
+            await page.locator("[name=channel]").first.click()
+            await page.locator("#phone-problem").wait_for()
+
+        return [
+            Scene("shop visitor home", "/"),
+            Scene("shop visitor campaign", "/c/WINTER-CITY"),
+            Scene("shop visitor campaign to come", "/c/LANTERN-NIGHTS"),
+            Scene("shop visitor campaign paused", "/c/SLOW-TEA"),
+            Scene("shop sign-in", "/sign-in"),
+            Scene("shop sign-in refused", "/sign-in", ask_with_nothing),
+            Scene("shop sign-in code", "/sign-in", ask_for_a_code),
+            Scene("shop nothing here", "/c/NO-SUCH", status=404),
+            Scene("shop nowhere", "/no/such/page", status=404),
+            Scene("dev outbox", "/dev/outbox"),
+            Scene("dev ui", "/dev/ui", is_for_developers=True),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_pages_of_the_shop_for_a_member(demo: Demo) -> None:
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        await context.add_cookies([demo.member_cookie()])
+
+        async def claim(page: Page) -> None:
+            await page.fill("#password", ("GIFTS4ALL", "NIGHT MARKET")[position])
+            await page.press("#password", "Enter")
+            await page.wait_for_url("**/claims/*")
+
+        async def guess(page: Page) -> None:
+            await page.fill("#password", "OPEN SESAME")
+            await page.press("#password", "Enter")
+            await page.locator("#password-problem").wait_for()
+
+        return [
+            *await links(context, demo, "shop", ["/", "/c/WINTER-CITY", "/problems", "/problems/sold_out"]),
+            Scene("shop wrong password", "/c/WINTER-CITY", guess),
+            Scene("shop claimed", "/c/WINTER-CITY", claim),
+            Scene("shop wallet used", "/wallet?folder=used"),
+            Scene("shop wallet expired", "/wallet?folder=expired"),
+            Scene("shop coupon usable", f"/wallet/{demo.coupon('usable')}"),
+            Scene("shop coupon used", f"/wallet/{demo.coupon('used')}"),
+            Scene("shop coupon of nobody", f"/wallet/{uuid4()}", status=404),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_pages_of_the_counter(demo: Demo) -> None:
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        async def prepare(page: Page) -> None:
+            await page.fill("#code", demo.code_at("basket-lane", position))
+            await page.press("#code", "Enter")
+            await page.wait_for_url("**/merchant/prepared/*")
+
+        async def redeem(page: Page) -> None:
+            await prepare(page)
+            await page.click("[value=redeem]")
+            await page.wait_for_url("**/merchant/redemptions/*")
+
+        async def another_merchants(page: Page) -> None:
+            await page.fill("#code", demo.code_at("third-tram", position))
+            await page.press("#code", "Enter")
+            await page.locator(".verdict").wait_for()
+
+        async def choose_store(page: Page) -> None:
+            await page.locator(".store-choice").first.click()
+            await page.wait_for_url(lambda url: not url.endswith("/store"))
+
+        redemption = demo.one(
+            "SELECT redemption.id FROM redemption JOIN merchant ON merchant.id = merchant_id"
+            " WHERE merchant.code = 'basket-lane' ORDER BY redeemed_at DESC"
+        )
+        await sign_in(context, demo.address + "/merchant", "manager@basket-lane.example")
+        store = await context.new_page()
+        await store.goto(demo.address + "/merchant/store")
+        await choose_store(store)
+        await store.close()
+        return [
+            *await links(context, demo, "merchant", ["/merchant", "/merchant/offline", f"/merchant/redemptions/{redemption}"]),
+            Scene("merchant prepared", "/merchant", prepare),
+            Scene("merchant redeemed", "/merchant", redeem),
+            Scene("merchant refused", "/merchant", another_merchants),
+            Scene("merchant redemptions of today", "/merchant/redemptions"),
+            Scene("merchant nothing here", f"/merchant/offers/{uuid4()}", status=404),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_pages_of_the_console(demo: Demo) -> None:
+    live = demo.one("SELECT id FROM campaign WHERE code = 'WINTER-CITY'")
+    paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
+
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        await sign_in(context, demo.address + "/console", "owner@tearline.example")
+
+        async def send(page: Page) -> None:
+            await page.locator("main form.form button:not(.quiet):not(.visually-hidden):not([name])").last.click()
+            await page.locator("#form-errors").wait_for()
+
+        async def open_menu(page: Page) -> None:
+            if position:
+                await page.get_by_text("Menu").or_(page.get_by_text("選單")).first.click()
+
+        async def set_up_a_second_factor(page: Page) -> None:
+            await page.locator("form[action$='/account/totp'] button").click()
+            await page.wait_for_url("**/account/totp")
+
+        starts = ["/console", f"/console/campaigns/{live}", "/console/keys"]
+        return [
+            *await links(context, demo, "console", starts),
+            Scene("console menu", "/console", open_menu),
+            Scene("console second factor", "/console/account", set_up_a_second_factor),
+            Scene("console prize", f"/console/campaigns/{paused}/prizes/new"),
+            Scene("console campaign paused", f"/console/campaigns/{paused}?by=day"),
+            Scene("console offer refused", "/console/offers/new?merchant=", send),
+            Scene("console campaign refused", "/console/campaigns/new", send),
+            Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
+            Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_pages_of_the_doors(demo: Demo) -> None:
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        async def be_refused(page: Page) -> None:
+            await page.fill("[name=email]", "nobody@tearline.example")
+            await page.fill("[name=password]", "not the password")
+            await page.press("[name=password]", "Enter")
+            await page.locator("#form-errors").wait_for()
+
+        return [
+            Scene("console sign-in", "/console/sign-in"),
+            Scene("console sign-in refused", "/console/sign-in", be_refused),
+            Scene("merchant sign-in", "/merchant/sign-in"),
+            Scene("merchant sign-in refused", "/merchant/sign-in", be_refused),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_a_role_that_may_not_says_so(demo: Demo) -> None:
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        await sign_in(context, demo.address + "/console", "finance@tearline.example")
+        return [Scene("console not allowed", "/console/staff", status=403)]
+
+    await look(demo, scenes)
