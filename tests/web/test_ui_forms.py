@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tearline.core.refusal import Refusal
-from tearline.web.ui import formats, forms
+from tearline.i18n import formats
+from tearline.web.ui import forms
 from tearline.web.ui.page import Page
 from tearline.web.ui.rendering import environment, render_text
 

@@ -194,7 +194,9 @@ class ClaimDesk:
                     return [Refusal("not_found")] * len(batch)
             except Exception as error:
                 if not (
-                    violated_constraint(error) in _COLLISIONS or is_retryable(error) or is_connection_lost(error)
+                    violated_constraint(error) in _COLLISIONS
+                    or is_retryable(error)
+                    or is_connection_lost(error)
                 ):
                     raise
                 if time.monotonic() + pause_seconds > min(request.deadline for request in batch):

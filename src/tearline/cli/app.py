@@ -149,7 +149,7 @@ def audit() -> None:
     "[bold]tearline staff create --email till@example.org --name 'Till 3' --role cashier "
     "--merchant kams-roast --generate-password[/]",
 )
-def create_staff(  # noqa: PLR0917 - each is an option of the command
+def create_staff(
     email: Annotated[str, typer.Option(help="Address that the person signs in with.")],
     name: Annotated[str, typer.Option(help="The person's name, as others see it.")],
     role: Annotated[

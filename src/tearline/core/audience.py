@@ -35,6 +35,9 @@ class Audience:
         return self.all_of <= marks and self.none_of.isdisjoint(marks)
 
 
+EVERYONE = Audience()
+
+
 def marks_of(
     plan: str | None, tier: str | None, groups: list[str] | tuple[str, ...], tags: list[str] | tuple[str, ...]
 ) -> frozenset[str]:

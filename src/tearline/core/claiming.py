@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from tearline.core.audience import Audience
+from tearline.core.audience import EVERYONE, Audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CampaignRules:
     ends_at: datetime
     prizes: Mapping[str, PrizeRules]
     """Prizes by password key."""
-    audience: Audience = Audience()
+    audience: Audience = EVERYONE
     limit_per_member: int | None = None
     limit_per_member_per_day: int | None = None
 
@@ -82,7 +82,12 @@ class MemberCounts:
 
 
 def decide(
-    rules: CampaignRules, stock: Stock, member: MemberCounts | None, epoch: int, password_key: str, now: datetime
+    rules: CampaignRules,
+    stock: Stock,
+    member: MemberCounts | None,
+    epoch: int,
+    password_key: str,
+    now: datetime,
 ) -> PrizeRules | str:
     """Grant a claim, or give the reason why not.
 

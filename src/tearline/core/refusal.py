@@ -35,7 +35,9 @@ REASONS: dict[str, Reason] = {
     "not_found": Reason(404, _("There is nothing here by that name.")),
     "conflict": Reason(409, _("This clashes with something that already exists.")),
     "already_taken": Reason(409, _("This is already in use; choose another.")),
-    "changed_meanwhile": Reason(409, _("Somebody else changed this meanwhile. Load it again and repeat your change.")),
+    "changed_meanwhile": Reason(
+        409, _("Somebody else changed this meanwhile. Load it again and repeat your change.")
+    ),
     "not_editable": Reason(409, _("This can no longer be changed in its present state.")),
     "idempotency_key_missing": Reason(400, _("This request needs an Idempotency-Key header.")),
     "idempotency_key_reused": Reason(422, _("This idempotency key was used for a different request.")),
@@ -52,9 +54,13 @@ REASONS: dict[str, Reason] = {
     "wrong_totp": Reason(401, _("That code is wrong or was used already.")),
     "locked": Reason(429, _("Too many failed sign-ins. Try again in %(minutes)s minutes.")),
     # Phone sign-in
-    "invalid_phone": Reason(422, _("This is not a phone number we can reach. Include the country code, such as +852.")),
+    "invalid_phone": Reason(
+        422, _("This is not a phone number we can reach. Include the country code, such as +852.")
+    ),
     "unsupported_country": Reason(422, _("We cannot send codes to this country.")),
-    "resend_too_soon": Reason(429, _("A code is on its way. You can ask for another in %(seconds)s seconds.")),
+    "resend_too_soon": Reason(
+        429, _("A code is on its way. You can ask for another in %(seconds)s seconds.")
+    ),
     "wrong_code": Reason(422, _("That code is wrong. You have %(tries_left)s tries left.")),
     "code_expired": Reason(422, _("That code is no longer valid. Ask for a new one.")),
     "member_blocked": Reason(403, _("This membership has been suspended. Please contact us.")),
@@ -63,17 +69,25 @@ REASONS: dict[str, Reason] = {
     "ended": Reason(409, _("This campaign has ended.")),
     "paused": Reason(409, _("This campaign is paused. Please come back a little later.")),
     "wrong_password": Reason(422, _("That password is not right. Check it and try again.")),
-    "not_in_audience": Reason(403, _("This campaign is for a particular group of members, and you are not in it.")),
+    "not_in_audience": Reason(
+        403, _("This campaign is for a particular group of members, and you are not in it.")
+    ),
     "member_limit_reached": Reason(409, _("You have already claimed as often as this campaign allows.")),
-    "daily_limit_reached": Reason(409, _("You have claimed as often as is allowed today. Come back tomorrow.")),
+    "daily_limit_reached": Reason(
+        409, _("You have claimed as often as is allowed today. Come back tomorrow.")
+    ),
     "prize_limit_reached": Reason(409, _("You have already claimed this gift as often as is allowed.")),
-    "offer_member_limit_reached": Reason(409, _("You already hold as many of one of these coupons as is allowed.")),
+    "offer_member_limit_reached": Reason(
+        409, _("You already hold as many of one of these coupons as is allowed.")
+    ),
     "sold_out": Reason(409, _("All of these have been given out.")),
     "inventory_lowered": Reason(409, _("The inventory can only be raised. It is %(inventory)s now.")),
     # Redeeming
     "code_not_recognised": Reason(404, _("This is not a coupon that can be used here.")),
     "code_misread": Reason(422, _("This code has a typing mistake. Please check it.")),
-    "screenshot": Reason(422, _("This QR code is out of date. Ask for the coupon on the member's own screen.")),
+    "screenshot": Reason(
+        422, _("This QR code is out of date. Ask for the coupon on the member's own screen.")
+    ),
     "other_merchant": Reason(403, _("This coupon belongs to another merchant.")),
     "other_store": Reason(403, _("This coupon cannot be used at this store.")),
     "not_applicable": Reason(422, _("This coupon cannot be redeemed in this way.")),

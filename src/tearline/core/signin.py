@@ -82,7 +82,7 @@ def delay_seconds(requests: int, policy: SignInPolicy) -> int:
     """The wait after the code numbered ``requests`` (from 1) of a streak: 30, 60, 120 seconds and so on."""
     if requests <= 0:
         return 0
-    return min(policy.first_delay_seconds * 2 ** min(requests - 1, 20), policy.longest_delay_seconds)
+    return min(policy.first_delay_seconds << min(requests - 1, 20), policy.longest_delay_seconds)
 
 
 def ask_again(streak: Streak, now: datetime, policy: SignInPolicy) -> MaySend | MustWait:

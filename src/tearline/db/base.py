@@ -7,20 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat
-from sqlalchemy import BigInteger, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.dialects.postgresql import UUID as PgUuid
 from sqlalchemy.orm import DeclarativeBase
 
 type_annotation_map: dict[Any, Any] = {
     datetime: DateTime(timezone=True),
     str: Text(),
     int: BigInteger(),
-    UUID: PgUuid(as_uuid=True),
+    UUID: Uuid(),
     dict[str, Any]: JSONB(),
     dict[str, str]: JSONB(),
     list[str]: ARRAY(Text()),
-    list[UUID]: ARRAY(PgUuid(as_uuid=True)),
+    list[UUID]: ARRAY(Uuid()),
 }
 
 LocalisedText = dict[str, str]

@@ -54,7 +54,7 @@ SWEEPS = (
         600,
         lambda tx, now: forget_notices(tx, created_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
     ),
-    Sweep("sessions_forgotten", 3600, lambda tx, now: forget_ended_sessions(tx, now)),
+    Sweep("sessions_forgotten", 3600, forget_ended_sessions),
     Sweep("answers_forgotten", 3600, lambda tx, now: forget_answers(tx, now - timedelta(days=30))),
 )
 

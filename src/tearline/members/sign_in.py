@@ -239,7 +239,9 @@ async def _sign_in(tx: AsyncConnection, phone: str, now: datetime, language: str
                 update(Member)
                 # Asked again under the row's lock: the number may be another member's by now, or nobody's.
                 .where(Member.id == member_id, Member.phone == phone)
-                .values(last_signed_in_at=case((Member.state == "active", now), else_=Member.last_signed_in_at))
+                .values(
+                    last_signed_in_at=case((Member.state == "active", now), else_=Member.last_signed_in_at)
+                )
                 .returning(Member.epoch, Member.state)
             )
         ).one_or_none()

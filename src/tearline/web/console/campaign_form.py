@@ -138,7 +138,13 @@ def draft_from(values: dict[str, Any], before: core.CampaignDraft | None = None)
     parts = {name: value for name, value in values.items() if not name.startswith("audience.")}
     if "audience.any_of" in values:
         parts["audience"] = audience_from(values)
-    return replace(before, **parts) if before is not None else core.CampaignDraft(**parts)
+    if before is None:
+        return core.CampaignDraft(**parts)
+    for name in ("starts_at", "ends_at"):
+        # The form shows whole seconds: a time that came with a fraction must not move by being shown.
+        if parts.get(name) == getattr(before, name).replace(microsecond=0):
+            del parts[name]
+    return replace(before, **parts)
 
 
 def audience_from(values: dict[str, Any]) -> Audience:

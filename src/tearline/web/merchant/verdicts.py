@@ -124,6 +124,8 @@ def verdict_of(refusal: Refusal, language: str, text: str = "") -> Verdict:
     text = text or translate(language, usual_text)
     if refusal.reason == "too_many_attempts":
         minutes = -(-(retry_after_seconds(refusal) or 60) // 60)
-        wait = translate_counted(language, "Try again in %(n)s minute.", "Try again in %(n)s minutes.", minutes)
+        wait = translate_counted(
+            language, "Try again in %(n)s minute.", "Try again in %(n)s minutes.", minutes
+        )
         text = f"{text} {wait}"
     return Verdict(translate(language, title), text, kind, icon, refusal.reason in _TYPING_HELPS)

@@ -87,7 +87,9 @@ def wait_text(seconds: int, language: str) -> str:
             language, "You can try again in %(n)s minute.", "You can try again in %(n)s minutes.", minutes
         )
     hours = -(-minutes // 60)
-    return translate_counted(language, "You can try again in %(n)s hour.", "You can try again in %(n)s hours.", hours)
+    return translate_counted(
+        language, "You can try again in %(n)s hour.", "You can try again in %(n)s hours.", hours
+    )
 
 
 def days_left_text(days: int, language: str) -> str:

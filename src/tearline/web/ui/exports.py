@@ -22,7 +22,7 @@ import xlsxwriter
 from sqlalchemy import Row
 
 from tearline.i18n import _, localised, translate
-from tearline.web.ui.formats import major_units
+from tearline.i18n.formats import major_units
 from tearline.web.ui.page import Page
 
 CSV_MEDIA_TYPE = "text/csv; charset=utf-8"

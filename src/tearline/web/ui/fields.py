@@ -21,8 +21,7 @@ from zoneinfo import ZoneInfo
 from litestar.datastructures import UploadFile
 
 from tearline.core.money import MAXIMUM_AMOUNT
-from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES, _
-from tearline.web.ui import formats
+from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES, _, formats
 
 _REQUIRED = _("This is needed.")
 
@@ -406,10 +405,11 @@ class DateTime(_OneText):
         return Reading(moment)
 
     def write(self, value: Any, name: str) -> dict[str, list[str]]:
-        """The local time in the field's own zone, as ``datetime-local`` wants it."""
+        """The local time in the field's own zone, as ``datetime-local`` wants it; seconds where there are some."""
         if value is None:
             return {name: []}
-        return {name: [value.astimezone(ZoneInfo(self.time_zone)).strftime("%Y-%m-%dT%H:%M")]}
+        local = value.astimezone(ZoneInfo(self.time_zone))
+        return {name: [local.strftime("%Y-%m-%dT%H:%M:%S" if local.second else "%Y-%m-%dT%H:%M")]}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from tearline import i18n
 from tearline.core.palette import EDGES
-from tearline.web.ui import formats
+from tearline.i18n import formats
 from tearline.web.ui.assets import asset_url
 from tearline.web.ui.page import (
     FACES,
