@@ -225,7 +225,7 @@ async def test_a_coupon_of_somebody_else_is_not_found(app: Application, client: 
     browser, world = await console_browser(app, client), await _world(app)
     services = app.litestar.state.services
     answer = await services.claim_desk.claim(world.campaign_code, world.members[0], 1, "PASSWORD0", "key-1")
-    coupon_id = answer.coupons[0].coupon_id
+    coupon_id = answer.coupons[0].id
     path = f"/console/members/{world.members[1]}/coupons/{coupon_id}/void"
     assert (await browser.get(path)).status == 404
     assert (await browser.post(path, {"reason": "x"})).status == 404

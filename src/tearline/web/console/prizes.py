@@ -89,7 +89,6 @@ async def add_prize(
         lambda tx: actions.add_prize(
             tx, actor, campaign_id, _draft(form.values), version=version, now=services.now()
         ),
-        names={"prizes": "names"},
     )
     if made is None:
         return _form_page(request, form, campaign, None, version)
