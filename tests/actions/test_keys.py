@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from merchants_support import COMMAND, NOW, audit_actions, later, make_merchant
 from sqlalchemy import select
 
 from tearline.core.refusal import Refusal
@@ -14,6 +13,7 @@ from tearline.db import Database, new_id, transaction
 from tearline.merchants import actions, keys
 from tearline.merchants.keys import KeyCache, NewKey, actor_of_key
 from tearline.merchants.model import ApiKey, AuditEntry
+from tests.actions.merchants_support import COMMAND, NOW, audit_actions, later, make_merchant
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from merchants_support import COMMAND, NOW, audit_actions, make_merchant, make_store
 from sqlalchemy import select
 
 from tearline.core.refusal import Refusal
@@ -14,6 +13,7 @@ from tearline.core.roles import PERMISSIONS, Actor
 from tearline.db import Database, new_id, transaction
 from tearline.merchants import actions, reads
 from tearline.merchants.model import AuditEntry, Merchant, Store
+from tests.actions.merchants_support import COMMAND, NOW, audit_actions, make_merchant, make_store
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import pytest
-from merchants_support import COMMAND, NOW, later
 from sqlalchemy import func, select
 
 from tearline.core.refusal import Refusal
@@ -21,6 +20,7 @@ from tearline.merchants.idempotency import (
     remembered,
 )
 from tearline.merchants.model import Merchant, RememberedAnswer
+from tests.actions.merchants_support import COMMAND, NOW, later
 
 pytestmark = pytest.mark.anyio
 PRINT = fingerprint_of("POST", "/api/v1/merchants", b"{}")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from merchants_support import (
+from sqlalchemy import select
+
+from tearline.core.refusal import Refusal
+from tearline.core.roles import PERMISSIONS, Actor
+from tearline.db import Database, new_id, transaction
+from tearline.merchants import staff
+from tearline.merchants.model import AuditEntry, Staff
+from tests.actions.merchants_support import (
     COMMAND,
     EMAIL,
     NOW,
@@ -19,13 +26,6 @@ from merchants_support import (
     sign_in,
     signed_in,
 )
-from sqlalchemy import select
-
-from tearline.core.refusal import Refusal
-from tearline.core.roles import PERMISSIONS, Actor
-from tearline.db import Database, new_id, transaction
-from tearline.merchants import staff
-from tearline.merchants.model import AuditEntry, Staff
 
 pytestmark = pytest.mark.anyio
 

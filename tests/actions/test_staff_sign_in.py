@@ -9,7 +9,16 @@ import anyio
 import pyotp
 import pytest
 from argon2 import PasswordHasher
-from merchants_support import (
+from sqlalchemy import select, update
+
+from tearline.core.lockout import lock_after
+from tearline.core.refusal import Refusal
+from tearline.db import Database, transaction
+from tearline.merchants import actions, sessions, staff
+from tearline.merchants.model import Staff, StaffSession
+from tearline.merchants.sessions import SessionLifetimes
+from tearline.merchants.sign_in import StaffSignIn
+from tests.actions.merchants_support import (
     COMMAND,
     EMAIL,
     NOW,
@@ -25,15 +34,6 @@ from merchants_support import (
     sign_in,
     signed_in,
 )
-from sqlalchemy import select, update
-
-from tearline.core.lockout import lock_after
-from tearline.core.refusal import Refusal
-from tearline.db import Database, transaction
-from tearline.merchants import actions, sessions, staff
-from tearline.merchants.model import Staff, StaffSession
-from tearline.merchants.sessions import SessionLifetimes
-from tearline.merchants.sign_in import StaffSignIn
 
 pytestmark = pytest.mark.anyio
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from test_embedded import SOURCE, execute, only_linux, small_server, value_of
 
 from tearline.db import embedded_binaries, embedded_cluster
 from tearline.db.embedded import EmbeddedServer, EmbeddedServerError
 from tearline.db.embedded_account import clean_environment
+from tests.db.test_embedded import SOURCE, execute, only_linux, small_server, value_of
 
 IS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not IS_ROOT, reason="root's change of user needs root")

@@ -326,6 +326,9 @@ async def test_the_preview_draws_what_is_typed(app: Application, client: httpx.A
     percent: Fields = {"benefit.kind": "percent_off", "benefit.percent_off.basis_points": "20"}
     page = await browser.post(path, fields(world, **percent))
     assert "20%" in page.text
+    # The code isn't typed yet: the ticket is drawn without it.
+    page = await browser.post(path, {**fields(world), "code": "", "names.en": "", "funding_platform": "x"})
+    assert "HK$ 50" in page.text
     page = await browser.post(path, {})
     assert "The ticket appears here" in page.text
 

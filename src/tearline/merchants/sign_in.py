@@ -98,7 +98,7 @@ class StaffSignIn:
         await self._admit_address(address)
         async with transaction(self._database) as tx:
             staff = await _lock_pending(tx, pending_token, now)
-            _refuse_when_locked(staff.locked_until, now)
+            refuse_when_locked(staff.locked_until, now)
             secret = staff.totp_secret
             step = step_of_code(secret, code, now, staff.totp_last_step) if secret else None
             if step is not None:
@@ -113,7 +113,7 @@ class StaffSignIn:
                 return await self._open(
                     tx, staff, address=address, user_agent=user_agent, now=now, is_pending=False
                 )
-            await _count_failure(tx, staff, now)
+            await count_failure(tx, staff, now)
         # The failure is committed; only now may it be told.
         raise Refusal("wrong_totp")
 
@@ -129,8 +129,8 @@ class StaffSignIn:
                 )
             ).one_or_none()
             if staff is not None:
-                _refuse_when_locked(staff.locked_until, now)
-                await _count_failure(tx, staff, now)
+                refuse_when_locked(staff.locked_until, now)
+                await count_failure(tx, staff, now)
                 return staff
         self._count_stranger(email, now)
         return None
@@ -206,7 +206,7 @@ class StaffSignIn:
     def _count_stranger(self, email: str, now: datetime) -> None:
         key = hashlib.sha256(email.encode("utf-8", "replace")).digest()
         failures, locked_until = self._strangers.get(key, (0, None))
-        _refuse_when_locked(locked_until, now)
+        refuse_when_locked(locked_until, now)
         self._strangers[key] = (failures + 1, _lock_of(failures + 1, now))
         self._strangers.move_to_end(key)
         while len(self._strangers) > STRANGERS_REMEMBERED:
@@ -238,13 +238,16 @@ async def _lock_pending(tx: AsyncConnection, token: str, now: datetime) -> AnyRo
     return staff
 
 
-async def _count_failure(tx: AsyncConnection, staff: AnyRow, now: datetime) -> None:
+async def count_failure(tx: AsyncConnection, staff: AnyRow, now: datetime) -> datetime | None:
+    """Count a failure of an account whose row is locked; until when it locks the account, if it does."""
     failures = staff.failed_sign_ins + 1
+    locked_until = _lock_of(failures, now)
     await tx.execute(
         update(Staff)
         .where(Staff.id == staff.id)
-        .values(failed_sign_ins=failures, locked_until=_lock_of(failures, now) or null())
+        .values(failed_sign_ins=failures, locked_until=locked_until or null())
     )
+    return locked_until
 
 
 def _lock_of(failures: int, now: datetime) -> datetime | None:
@@ -252,7 +255,8 @@ def _lock_of(failures: int, now: datetime) -> datetime | None:
     return None if duration is None else now + duration
 
 
-def _refuse_when_locked(locked_until: datetime | None, now: datetime) -> None:
+def refuse_when_locked(locked_until: datetime | None, now: datetime) -> None:
+    """Refuse with ``locked`` and its ``minutes`` while an account's lock lasts."""
     if locked_until is not None and locked_until > now:
         raise Refusal("locked", minutes=minutes_left((locked_until - now).total_seconds()))
 

@@ -20,13 +20,13 @@ from tearline.core.lockout import minutes_left
 from tearline.core.refusal import Refusal
 from tearline.core.roles import MERCHANT_ROLES, OPERATOR_ROLES, Actor
 from tearline.core.texts import check_text
-from tearline.db import new_id
+from tearline.db import Database, new_id, transaction
 from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES, _
 from tearline.merchants.audit import changes, record_audit
 from tearline.merchants.model import AnyRow, AnySelect, Merchant, Staff, StaffMember, Store
 from tearline.merchants.passwords import check_new_password, hash_password, is_right_password
 from tearline.merchants.sessions import SessionActor, end_sessions, staff_member
-from tearline.merchants.sign_in import normalise_email
+from tearline.merchants.sign_in import count_failure, normalise_email, refuse_when_locked
 from tearline.merchants.totp import enrolment_uri, new_secret, step_of_code
 
 _EMAIL = re.compile(r"[^\s@<>\"',;:\\]+@[^\s@<>\"',;:\\.]+(\.[^\s@<>\"',;:\\.]+)*")
@@ -168,15 +168,27 @@ async def reset_password(
 
 
 async def change_own_password(
-    tx: AsyncConnection, session: SessionActor, *, current: str, password: str, now: datetime
+    database: Database, session: SessionActor, *, current: str, password: str, now: datetime
 ) -> None:
-    """Change the signed-in person's password, who proves to know the old one; other sessions end."""
-    staff = await _lock_staff(tx, session.staff.id)
-    if not await is_right_password(staff.password_hash, current):
+    """Change the signed-in person's password, who proves to know the old one; other sessions end.
+
+    It takes the database and not a transaction: a wrong guess at the old one counts as a failed sign-in, and
+    is committed although it is refused. A browser left open must not be a place to guess at leisure.
+
+    Raises:
+        Refusal: ``invalid`` with the fields; ``locked`` with ``minutes``.
+    """
+    async with transaction(database) as tx:
+        staff = await _lock_staff(tx, session.staff.id)
+        is_right = await _is_own_password(tx, session, staff, current, now)
+        if is_right:
+            await _set_password(tx, staff, password)
+            await end_sessions(tx, staff.id, keep=session)
+            await record_audit(
+                tx, session.actor, "staff.password_changed", "staff", staff.id, None, None, now
+            )
+    if not is_right:
         raise Refusal("invalid", fields={"current": _("This is not your present password.")})
-    await _set_password(tx, staff, password)
-    await end_sessions(tx, staff.id, keep=session)
-    await record_audit(tx, session.actor, "staff.password_changed", "staff", staff.id, None, None, now)
 
 
 async def begin_totp(tx: AsyncConnection, session: SessionActor, now: datetime) -> TotpEnrolment:
@@ -212,24 +224,44 @@ async def confirm_totp(tx: AsyncConnection, session: SessionActor, code: str, no
     await record_audit(tx, session.actor, "staff.totp_enabled", "staff", staff.id, before, after, now)
 
 
-async def disable_totp(
-    tx: AsyncConnection, actor: Actor, staff_id: UUID, now: datetime, *, password: str | None = None
+async def disable_totp(tx: AsyncConnection, actor: Actor, staff_id: UUID, now: datetime) -> None:
+    """Stop asking somebody else for codes (a lost phone); one's own are ``disable_own_totp``'s.
+
+    Raises:
+        Refusal: ``not_allowed``, also for one's own; ``not_found``.
+    """
+    actor.require("staff.manage")
+    if actor.kind == "staff" and actor.id == staff_id:
+        raise Refusal("not_allowed")
+    await _stop_totp(tx, actor, await _lock_staff(tx, staff_id), now)
+
+
+async def disable_own_totp(
+    database: Database, session: SessionActor, *, password: str, now: datetime
 ) -> None:
-    """Stop asking for codes: one's own with the password, anyone's with ``staff.manage`` (a lost phone)."""
-    is_own = actor.kind == "staff" and actor.id == staff_id
-    if not is_own:
-        actor.require("staff.manage")
-    staff = await _lock_staff(tx, staff_id)
-    if is_own and not await is_right_password(staff.password_hash, password or ""):
+    """Stop asking the signed-in person for codes; it takes the password, as ``change_own_password`` does.
+
+    Raises:
+        Refusal: ``invalid`` with the field; ``locked`` with ``minutes``.
+    """
+    async with transaction(database) as tx:
+        staff = await _lock_staff(tx, session.staff.id)
+        is_right = await _is_own_password(tx, session, staff, password, now)
+        if is_right:
+            await _stop_totp(tx, session.actor, staff, now)
+    if not is_right:
         raise Refusal("invalid", fields={"password": _("This is not your present password.")})
+
+
+async def _stop_totp(tx: AsyncConnection, actor: Actor, staff: AnyRow, now: datetime) -> None:
     await tx.execute(
         update(Staff)
-        .where(Staff.id == staff_id)
+        .where(Staff.id == staff.id)
         .values(totp_secret=null(), totp_new_secret=null(), totp_last_step=null())
     )
     before, after = {"has_totp": staff.totp_secret is not None}, {"has_totp": False}
     await record_audit(
-        tx, actor, "staff.totp_disabled", "staff", staff_id, before, after, now, merchant_id=staff.merchant_id
+        tx, actor, "staff.totp_disabled", "staff", staff.id, before, after, now, merchant_id=staff.merchant_id
     )
 
 
@@ -315,6 +347,26 @@ async def _lock_staff(tx: AsyncConnection, staff_id: UUID) -> AnyRow:
     if staff is None:
         raise Refusal("not_found")
     return staff
+
+
+async def _is_own_password(
+    tx: AsyncConnection, session: SessionActor, staff: AnyRow, password: str, now: datetime
+) -> bool:
+    """Whether this is the password of an account whose row is locked; if not, the failure is counted.
+
+    The caller must commit it before refusing. Guesses sent at once wait for the row, one after another.
+    """
+    refuse_when_locked(staff.locked_until, now)
+    if await is_right_password(staff.password_hash, password):
+        return True
+    locked_until = await count_failure(tx, staff, now)
+    if locked_until is not None:
+        after = {"locked_until": locked_until}
+        await record_audit(
+            tx, session.actor, "staff.locked", "staff", staff.id, None, after, now,
+            merchant_id=staff.merchant_id,
+        )  # fmt: skip
+    return False
 
 
 async def _set_state(tx: AsyncConnection, actor: Actor, staff: AnyRow, state: str, now: datetime) -> None:

@@ -53,18 +53,18 @@ async def change_password(
     form = await PASSWORD_FORM.read(request)
     if form.is_valid and form.values["password"] != form.values["again"]:
         form.add_error("again", _("This is not the same as above."))
-    saved = await save(
-        services,
-        form,
-        lambda tx: staff.change_own_password(
-            tx,
-            session,
-            current=form.values["current"],
-            password=form.values["password"],
-            now=services.now(),
-        ),
-    )
-    if saved is None:
+    if form.is_valid:
+        try:
+            await staff.change_own_password(
+                services.database,
+                session,
+                current=form.values["current"],
+                password=form.values["password"],
+                now=services.now(),
+            )
+        except Refusal as refusal:
+            form.add_refusal(refusal)
+    if not form.is_valid:
         return await _page(request, services, session, password_form=form)
     return redirect(
         request, "/console/account", flash=_("Your password is changed; other sessions are ended.")
@@ -133,14 +133,14 @@ async def confirm_totp(request: AnyRequest, services: GivenServices, session: Gi
 async def turn_totp_off(request: AnyRequest, services: GivenServices, session: GivenSession) -> Response[Any]:
     """Stop asking for codes; it takes the password."""
     form = await OFF_FORM.read(request)
-    saved = await save(
-        services,
-        form,
-        lambda tx: staff.disable_totp(
-            tx, session.actor, session.staff.id, services.now(), password=form.values["password"]
-        ),
-    )
-    if saved is None:
+    if form.is_valid:
+        try:
+            await staff.disable_own_totp(
+                services.database, session, password=form.values["password"], now=services.now()
+            )
+        except Refusal as refusal:
+            form.add_refusal(refusal)
+    if not form.is_valid:
         return await _page(request, services, session, off_form=form)
     return redirect(
         request, "/console/account", flash=_("Codes are no longer asked for at sign-in."), kind="warn"

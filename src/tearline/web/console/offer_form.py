@@ -50,6 +50,19 @@ REFUSED_NAMES = {
 }
 """Where an action's path for what is wrong differs from the form's name for it."""
 
+PREVIEW_VALUES: dict[str, Any] = {
+    "names": {},
+    "code": "",
+    "currency": "HKD",
+    "time_zone": "Asia/Hong_Kong",
+    "issuer": "platform",
+    "funding_platform": core.WHOLE_BASIS_POINTS,
+    "funding_merchant": 0,
+    "validity.weekdays": (),
+    "validity.hours": (),
+}
+"""Stands for what is not typed yet, so that a ticket can be drawn of the rest."""
+
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
 _SCOPE_LISTS = ("products", "categories", "brands")
 

@@ -25,6 +25,7 @@ from tearline.web.console.audit import trail, words
 from tearline.web.console.offer_form import (
     BENEFIT_NAMES,
     ISSUER_NAMES,
+    PREVIEW_VALUES,
     REFUSED_NAMES,
     WAY_NAMES,
     OfferPlace,
@@ -336,7 +337,9 @@ async def _preview_face(
         shown = values_of(before) if before is not None else None
         values = form.form.parse(form.inputs.texts, shown=shown).values
     try:
-        draft = draft_from(values, place.merchant_id, before)
+        draft = draft_from(
+            {**PREVIEW_VALUES, **values} if before is None else values, place.merchant_id, before
+        )
     except (TypeError, KeyError):
         return None
     async with services.database.connection() as connection:

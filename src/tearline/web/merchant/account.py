@@ -13,10 +13,10 @@ from tearline.merchants.staff import (
     begin_totp,
     change_own_password,
     confirm_totp,
-    disable_totp,
+    disable_own_totp,
     set_language,
 )
-from tearline.web.access import AnyRequest, GivenActor, GivenServices, GivenSession
+from tearline.web.access import AnyRequest, GivenServices, GivenSession
 from tearline.web.merchant.support import GivenHere, keep_language, may_choose_store, show
 from tearline.web.security import readable_form
 from tearline.web.ui.forms import BoundForm, Choice, Form, Secret, Text
@@ -102,14 +102,13 @@ async def change_password(
         form.add_error("again", _("The two new passwords differ."))
     if form.is_valid:
         try:
-            async with transaction(services.database) as tx:
-                await change_own_password(
-                    tx,
-                    session,
-                    current=form.values["current"],
-                    password=form.values["password"],
-                    now=services.now(),
-                )
+            await change_own_password(
+                services.database,
+                session,
+                current=form.values["current"],
+                password=form.values["password"],
+                now=services.now(),
+            )
             flash = _("Your password is changed. Other devices have been signed out.")
             return redirect(request, _PATH, flash=flash)
         except Refusal as refusal:
@@ -128,7 +127,6 @@ async def change_two_step(
     request: AnyRequest,
     services: GivenServices,
     session: GivenSession,
-    actor: GivenActor,
     here: GivenHere,
 ) -> Response[Any]:
     """Begin with a new secret, confirm it with a code, or stop with the password."""
@@ -157,10 +155,9 @@ async def change_two_step(
             form = await STOP_FORM.read(request)
             if form.is_valid:
                 try:
-                    async with transaction(services.database) as tx:
-                        await disable_totp(
-                            tx, actor, session.staff.id, services.now(), password=form.values["password"]
-                        )
+                    await disable_own_totp(
+                        services.database, session, password=form.values["password"], now=services.now()
+                    )
                     flash = _("Two-step sign-in is off.")
                     return redirect(request, f"{_PATH}/two-step", flash=flash, kind="warn")
                 except Refusal as refusal:
