@@ -108,7 +108,8 @@ class Scanner {
 
   found({ rawValue, format }) {
     this.stop();
-    navigator.vibrate?.(40);
+    // A page that nobody has touched yet may not vibrate, and browsers complain of one that tries.
+    if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(40);
     sessionStorage.setItem(LAST_SCAN, String(Date.now()));
     const event = new CustomEvent("scanned", { bubbles: true, cancelable: true, detail: { text: rawValue, format } });
     if (!this.root.dispatchEvent(event)) return;

@@ -14,7 +14,7 @@ from tearline.core import rotating
 from tearline.core.codes import display
 from tearline.core.roles import PERMISSIONS, Actor
 from tearline.coupons import actions, reads
-from tearline.coupons.model import Coupon, Redemption
+from tearline.coupons.model import Coupon, CouponHold, Redemption
 from tearline.coupons.rotation import coupon_secret
 from tearline.db import Database, new_id, transaction
 from tearline.merchants.model import AuditEntry
@@ -52,6 +52,12 @@ async def count(database: Database, table: Any) -> int:
 async def set_times(database: Database, **values: Any) -> None:
     async with transaction(database) as tx:
         await tx.execute(update(Coupon).values(**values))
+
+
+async def change_coupons(database: Database, coupons: list[Issued], **values: Any) -> None:
+    async with transaction(database) as tx:
+        ids = [coupon.id for coupon in coupons]
+        await tx.execute(update(Coupon).where(Coupon.id.in_(ids)).values(**values))
 
 
 async def test_voiding_is_final_and_audited(database: Database) -> None:
@@ -242,3 +248,29 @@ async def test_the_console_finds_a_coupon_by_its_code(database: Database) -> Non
         assert await reason(reads.find_by_code(connection, OPERATOR, "AAAA", now)) == "code_misread"
         no_right = reads.find_by_code(connection, person(world), coupon.code, now)
         assert await reason(no_right) == "not_allowed"
+
+
+async def test_old_request_numbers_and_holds_are_forgotten_but_not_what_is_in_force(database: Database) -> None:
+    world, coupons = await world_with_coupons(database, 3)
+    counter = Counter(desk(database), till(world), world.store_id)
+    for coupon in coupons[:2]:
+        await counter.prepare(coupon.code)
+    in_force = await counter.prepare(coupons[2].code)
+    # The sweeper has passed over the first two.
+    await change_coupons(database, coupons[:2], state="open", hold_id=None, held_until=None)
+
+    async def forget(days: int, most: int = 100) -> tuple[int, int]:
+        before = datetime.now(UTC) + timedelta(days=days)
+        async with transaction(database) as tx:
+            return (
+                await actions.forget_till_requests(tx, created_before=before, most=most),
+                await actions.forget_holds(tx, created_before=before, most=most),
+            )
+
+    assert await forget(-1) == (0, 0)
+    assert await forget(1, most=1) == (1, 1)
+    assert await forget(1) == (2, 1)
+    async with database.connection() as connection:
+        assert (await connection.scalars(select(CouponHold.id))).all() == [in_force.hold_id]
+    assert (await counter.redeem(hold_id=in_force.hold_id)).state == "redeemed"
+    await assert_clean(database)

@@ -213,16 +213,63 @@ async def test_ones_own_password_changes_with_the_old_one_and_keeps_this_session
     session = await signed_in(database, here)
     assert session is not None
     with pytest.raises(Refusal) as refused:
-        async with transaction(database) as tx:
-            await staff.change_own_password(
-                tx, session, current="a guess", password="brand new words", now=NOW
-            )
+        await staff.change_own_password(
+            database, session, current="a guess", password="brand new words", now=NOW
+        )
     assert list(refused.value.fields) == ["current"]
-    async with transaction(database) as tx:
-        await staff.change_own_password(tx, session, current=PASSWORD, password="brand new words", now=NOW)
+    await staff.change_own_password(
+        database, session, current=PASSWORD, password="brand new words", now=NOW
+    )
     assert await signed_in(database, here) is not None
     assert await signed_in(database, elsewhere) is None
     assert (await sign_in(door(database), password="brand new words", now=later(minutes=1))).token
+
+
+@pytest.mark.parametrize("which", ["password", "totp"])
+async def test_an_open_browser_is_no_place_to_guess_at_the_password(database: Database, which: str) -> None:
+    await make_staff(database)
+    session = await session_of(database)
+
+    async def attempt(guess: str) -> str:
+        try:
+            if which == "totp":
+                await staff.disable_own_totp(database, session, password=guess, now=NOW)
+            else:
+                await staff.change_own_password(
+                    database, session, current=guess, password="brand new words", now=NOW
+                )
+        except Refusal as refusal:
+            return refusal.reason
+        return "done"
+
+    outcomes: list[str] = []
+
+    async def guess(number: int) -> None:
+        outcomes.append(await attempt(f"a guess {number}"))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(guess, number)
+    assert sorted(outcomes) == ["invalid"] * 5 + ["locked"] * 3
+    assert await attempt(PASSWORD) == "locked"
+    with pytest.raises(Refusal) as refused:
+        await sign_in(door(database))
+    assert refused.value.reason == "locked"
+    async with database.connection() as connection:
+        assert (await audit_actions(connection)).count("staff.locked") == 1
+
+
+async def test_the_list_of_staff_is_no_way_around_ones_own_password(database: Database) -> None:
+    staff_id = await make_staff(database)
+    session = await session_of(database)
+    for attempt in (
+        lambda tx: staff.reset_password(tx, session.actor, staff_id, "brand new words", NOW),
+        lambda tx: staff.disable_totp(tx, session.actor, staff_id, NOW),
+    ):
+        with pytest.raises(Refusal) as refused:
+            async with transaction(database) as tx:
+                await attempt(tx)
+        assert refused.value.reason == "not_allowed"
 
 
 async def test_the_language_of_the_pages_is_ones_own_choice(database: Database) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import httpx
 from babel.messages.pofile import read_po
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.async_api import ConsoleMessage, Error, Page, Request, Response
 
 from tearline.i18n import LANGUAGES, LOCALES_DIRECTORY
 from tests.browser.chromium import violations
@@ -86,7 +87,7 @@ class RouteMap:
 async def crawl(http: httpx.AsyncClient, starts: Iterable[str], routes: RouteMap) -> dict[str, str]:
     """The first page met of each route, following links from ``starts``: its address by its route.
 
-    Only whole pages count; files and fragments are passed by.
+    Only whole pages count; exports, other files and fragments are passed by.
     """
     found: dict[str, str] = {}
     seen: set[str] = set()
@@ -94,7 +95,7 @@ async def crawl(http: httpx.AsyncClient, starts: Iterable[str], routes: RouteMap
     while waiting:
         address = waiting.pop(0)
         route = routes.route_of(urlsplit(address).path)
-        if route is None or route in seen:
+        if route is None or route in seen or route.endswith("/export"):
             continue
         seen.add(route)
         async with http.stream("GET", address) as answer:
@@ -111,12 +112,10 @@ async def crawl(http: httpx.AsyncClient, starts: Iterable[str], routes: RouteMap
     return found
 
 
-async def faults(context: BrowserContext, base: str, scene: Scene, view: View) -> list[str]:
+async def faults(page: Page, base: str, scene: Scene, view: View) -> list[str]:
     """Everything that is wrong with a page, one line each; keeps a picture of it."""
-    page = await context.new_page()
     found: list[str] = []
-    try:
-        watch = Watch(page)
+    with Watch(page) as watch:
         answer = await page.goto(base + scene.path)
         if scene.steps is not None:
             await scene.steps(page)
@@ -125,8 +124,8 @@ async def faults(context: BrowserContext, base: str, scene: Scene, view: View) -
             found.append(f"is answered with {answer.status}, not {scene.status}")
         found += await _too_wide(page)
         PICTURES.mkdir(exist_ok=True)
-        picture = PICTURES / f"{scene.name} {view}.png".replace("/", "_")
-        await page.screenshot(path=picture, full_page=True, scale="css")
+        picture = PICTURES / f"{scene.name} {view}.jpeg".replace("/", "_")
+        await page.screenshot(path=picture, full_page=True, scale="css", type="jpeg", quality=85)
         # What is folded away is part of the page; the drawer would cover the rest of it.
         await page.evaluate("document.querySelectorAll('details:not(.drawer)').forEach((one) => one.open = true)")
         found += await _too_wide(page)
@@ -134,8 +133,6 @@ async def faults(context: BrowserContext, base: str, scene: Scene, view: View) -
         if view.language != "en" and not scene.is_for_developers:
             found += [f"speaks English: {text!r}" for text in await english_on(page, view.language)]
         found += [line for line in watch.lines if not _is_own_status(line, page.url)]
-    finally:
-        await page.close()
     return [f"{scene.name} ({view}): {line}" for line in dict.fromkeys(found)]
 
 
@@ -144,10 +141,25 @@ class Watch:
 
     def __init__(self, page: Page) -> None:
         self.lines: list[str] = []
-        page.on("pageerror", lambda error: self.lines.append(f"error of a script: {error}"))
-        page.on("console", self._hear)
-        page.on("requestfailed", self._note_failure)
-        page.on("response", self._note_status)
+        self._page = page
+        self._listeners: dict[Any, Any] = {
+            "pageerror": self._note_error,
+            "console": self._hear,
+            "requestfailed": self._note_failure,
+            "response": self._note_status,
+        }
+
+    def __enter__(self) -> Watch:
+        for event, listener in self._listeners.items():
+            self._page.on(event, listener)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for event, listener in self._listeners.items():
+            self._page.remove_listener(event, listener)
+
+    def _note_error(self, error: Error) -> None:
+        self.lines.append(f"error of a script: {error}")
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

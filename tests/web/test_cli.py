@@ -121,6 +121,13 @@ def answers(port: int) -> bool:
         return False
 
 
+def asked_for_health(port: int) -> int:
+    """How often the processes were asked for their health, by their own count."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    counted = re.findall(r'^tearline_requests_total\{[^}]*route="/healthz"[^}]*\} (\S+)$', text, re.MULTILINE)
+    return sum(int(float(count)) for count in counted)
+
+
 @pytest.fixture
 def production(database_url: str) -> dict[str, str]:
     """Settings of an installation with a database of its own."""
@@ -260,6 +267,10 @@ def test_serve_mends_a_dead_process_refuses_nobody_and_stops_cleanly(
         wait_for_output(tmp_path, serving, "Serving at")
         first = children_of(serving, "serve")
         assert len(first) == 2 and all(answers(port) for _ in range(8))
+        # Whichever process is asked, it tells of all.
+        assert {asked_for_health(port) for _ in range(8)} == {8}
+        [metrics] = {Path(child.environ()["PROMETHEUS_MULTIPROC_DIR"]) for child in first}
+        assert metrics.is_dir()
 
         second = run(tmp_path, "serve", "--port", str(port), **production)
         assert second.returncode == 2 and "--port" in second.stderr and "Traceback" not in second.stderr
@@ -274,6 +285,7 @@ def test_serve_mends_a_dead_process_refuses_nobody_and_stops_cleanly(
         serving.send_signal(signal.SIGTERM)
         assert serving.wait(PATIENCE_SECONDS) == 0
         assert not any(is_alive(child) for child in children)
+        assert not metrics.exists()
     assert not answers(port)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tearline.cli.database import embedded_server
 from tearline.cli.screen import CommandError, errors, output
-from tearline.cli.supervisor import Supervisor, listen, web_children, worker_child
+from tearline.cli.supervisor import Supervisor, listen, metrics_environment, web_children, worker_child
 from tearline.cli.upkeep import migrate_with_progress, progress
 from tearline.config import Settings, load_settings
 from tearline.db import Database
@@ -35,7 +35,7 @@ def run_demo(*, port: int | None, is_reset: bool) -> None:
         keys_file.unlink(missing_ok=True)
     with errors.status("Starting PostgreSQL"):
         server.start()
-    with server:
+    with server, metrics_environment(settings.processes) as metrics:
         url = server.url
         migrate_with_progress(url)
         if made := asyncio.run(_seed(url)):
@@ -49,7 +49,7 @@ def run_demo(*, port: int | None, is_reset: bool) -> None:
 
             Supervisor(
                 [*web_children(sockets), worker_child()],
-                _environment(settings, url),
+                {**_environment(settings, url), **metrics},
                 look=lambda: _mend_database(server, url),
             ).run(show)
         errors.print("Stopping.", highlight=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tearline.cli.database import database_url, migrated_database_url, require_migrated
 from tearline.cli.screen import errors
-from tearline.cli.supervisor import Supervisor, listen, web_children, worker_child
+from tearline.cli.supervisor import Supervisor, listen, metrics_environment, web_children, worker_child
 from tearline.config import load_settings
 
 
@@ -17,12 +17,13 @@ def run_server(*, host: str | None, port: int | None, processes: int | None) -> 
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     # The address first: that it is taken should be known before a database has been started.
     sockets = listen(settings.host, settings.port, settings.processes)
-    with migrated_database_url(settings) as url:
+    with migrated_database_url(settings) as url, metrics_environment(settings.processes) as metrics:
         environment = {
             "TEARLINE_DATABASE_URL": url,
             "TEARLINE_DATA_DIRECTORY": str(Path(settings.data_directory).resolve()),
             "TEARLINE_PORT": str(settings.port),
             "TEARLINE_HOST": settings.host,
+            **metrics,
         }
         address = f"http://{settings.host}:{settings.port}"
         Supervisor(web_children(sockets), environment).run(

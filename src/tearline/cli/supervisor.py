@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from tearline.cli.screen import CommandError, errors
 
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 STOP_SECONDS = 25.0
 START_SECONDS = 60.0
 DEATHS_TOLERATED = 5
@@ -236,6 +239,20 @@ def _close_ready(child: Child) -> None:
     if child.ready is not None:
         os.close(child.ready)
         child.ready = None
+
+
+@contextmanager
+def metrics_environment(processes: int) -> Iterator[dict[str, str]]:
+    """What web processes are told so that the numbers of any one are those of all; nothing for one alone.
+
+    They count into files of a fresh directory, which goes when they have stopped. One that the environment
+    names already is left as it is.
+    """
+    if processes == 1 or METRICS_VARIABLE in os.environ:
+        yield {}
+        return
+    with TemporaryDirectory(prefix="tearline-metrics-", ignore_cleanup_errors=True) as directory:
+        yield {METRICS_VARIABLE: directory}
 
 
 def web_children(sockets: Sequence[socket.socket]) -> list[Child]:

@@ -1,4 +1,4 @@
-"""What changes coupons besides claiming and the counter: voiding, and the two sweepers.
+"""What changes coupons besides claiming and the counter: voiding, and what is done by the clock.
 
 Redeeming, reversing and preparing are the redemption desk's (``coupons.desk``).
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, select, tuple_, update
+from sqlalchemy import case, delete, exists, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.redemption import CouponFacts, No, decide_void
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import check_text
-from tearline.coupons.model import Coupon
+from tearline.coupons.model import Coupon, CouponHold, TillRequest
+from tearline.db import first_id_of
 from tearline.merchants.audit import record_audit
 from tearline.offers.model import Offer
 
@@ -124,3 +125,38 @@ async def release_holds(tx: AsyncConnection, now: datetime, limit: int) -> int:
         )
     )
     return swept.rowcount
+
+
+async def forget_till_requests(tx: AsyncConnection, *, created_before: datetime, most: int = 10_000) -> int:
+    """Delete up to ``most`` request numbers older than this, with their answers; answers how many.
+
+    A number that comes again after that is decided anew: what was done with it stands on the coupon.
+    """
+    key = tuple_(TillRequest.merchant_id, TillRequest.request_number)
+    is_old = TillRequest.created_at < created_before
+    old = (
+        select(TillRequest.merchant_id, TillRequest.request_number)
+        .where(is_old)
+        .order_by(TillRequest.created_at)
+        .limit(most)
+    )
+    # The age again: the same number may have been put down anew since the rows were picked.
+    return (await tx.execute(delete(TillRequest).where(key.in_(old), is_old))).rowcount
+
+
+async def forget_holds(tx: AsyncConnection, *, created_before: datetime, most: int = 10_000) -> int:
+    """Delete up to ``most`` preparations older than this that keep no coupon any more; answers how many."""
+    is_in_force = exists().where(
+        Coupon.member_id == CouponHold.member_id,
+        Coupon.id == CouponHold.coupon_id,
+        Coupon.state == "held",
+        Coupon.hold_id == CouponHold.id,
+    )
+    old = (
+        select(CouponHold.id)
+        # Ids begin with the time, so the primary key finds the oldest without an index of their own.
+        .where(CouponHold.id < first_id_of(created_before), ~is_in_force)
+        .order_by(CouponHold.id)
+        .limit(most)
+    )
+    return (await tx.execute(delete(CouponHold).where(CouponHold.id.in_(old)))).rowcount

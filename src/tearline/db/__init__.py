@@ -16,7 +16,7 @@ named tuples; there are no ORM sessions. The hot lane takes raw psycopg connecti
 ``database.hot_pool`` and writes its few statements by hand.
 """
 
-from tearline.db.base import Base, LocalisedText, new_id
+from tearline.db.base import Base, LocalisedText, first_id_of, new_id
 from tearline.db.engine import Database, transaction
 from tearline.db.problems import is_connection_lost, is_retryable, violated_constraint
 
@@ -24,6 +24,7 @@ __all__ = [
     "Base",
     "Database",
     "LocalisedText",
+    "first_id_of",
     "is_connection_lost",
     "is_retryable",
     "new_id",

@@ -44,3 +44,9 @@ class Base(DeclarativeBase):
 def new_id() -> UUID:
     """A new UUIDv7: unique without asking the database, and roughly in order of time."""
     return uuid_utils.compat.uuid7()
+
+
+def first_id_of(moment: datetime) -> UUID:
+    """The least id that ``new_id`` can have made at this moment: smaller ones are older."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return UUID(int=(milliseconds << 80) | (0x7 << 76) | (0b10 << 62))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.coupons.actions import expire_due, release_holds
+from tearline.coupons.actions import expire_due, forget_holds, forget_till_requests, release_holds
 from tearline.db import Database, is_connection_lost, is_retryable, transaction
 from tearline.members.sign_in import forget_codes
 from tearline.merchants.idempotency import forget_answers
@@ -53,6 +53,16 @@ SWEEPS = (
         "notices_forgotten",
         600,
         lambda tx, now: forget_notices(tx, created_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "till_requests_forgotten",
+        3600,
+        lambda tx, now: forget_till_requests(tx, created_before=now - timedelta(days=90), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "holds_forgotten",
+        3600,
+        lambda tx, now: forget_holds(tx, created_before=now - timedelta(days=90), most=ROWS_PER_ROUND),
     ),
     Sweep("sessions_forgotten", 3600, forget_ended_sessions),
     Sweep("answers_forgotten", 3600, lambda tx, now: forget_answers(tx, now - timedelta(days=30))),

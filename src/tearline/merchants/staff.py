@@ -157,8 +157,13 @@ async def enable_staff(tx: AsyncConnection, actor: Actor, staff_id: UUID, now: d
 async def reset_password(
     tx: AsyncConnection, actor: Actor, staff_id: UUID, password: str, now: datetime
 ) -> None:
-    """Give an account a new password, lift its lock, and end its sessions."""
+    """Give somebody else's account a new password, lift its lock, and end its sessions.
+
+    Raises:
+        Refusal: ``not_allowed``, also for one's own, which takes the old one; ``not_found``; ``invalid``.
+    """
     actor.require("staff.manage")
+    _refuse_oneself(actor, staff_id)
     staff = await _lock_staff(tx, staff_id)
     await _set_password(tx, staff, password)
     await end_sessions(tx, staff_id)
@@ -231,8 +236,7 @@ async def disable_totp(tx: AsyncConnection, actor: Actor, staff_id: UUID, now: d
         Refusal: ``not_allowed``, also for one's own; ``not_found``.
     """
     actor.require("staff.manage")
-    if actor.kind == "staff" and actor.id == staff_id:
-        raise Refusal("not_allowed")
+    _refuse_oneself(actor, staff_id)
     await _stop_totp(tx, actor, await _lock_staff(tx, staff_id), now)
 
 
@@ -347,6 +351,12 @@ async def _lock_staff(tx: AsyncConnection, staff_id: UUID) -> AnyRow:
     if staff is None:
         raise Refusal("not_found")
     return staff
+
+
+def _refuse_oneself(actor: Actor, staff_id: UUID) -> None:
+    """What takes one's present password isn't to be had without it through the list of staff."""
+    if actor.kind == "staff" and actor.id == staff_id:
+        raise Refusal("not_allowed")
 
 
 async def _is_own_password(

@@ -1,7 +1,7 @@
 """Numbers for Prometheus at ``/metrics``.
 
-With several processes, set ``PROMETHEUS_MULTIPROC_DIR`` (``tearline serve`` does): the answer then adds
-up all processes of the machine, whichever of them is asked.
+``tearline serve`` and ``tearline demo`` set ``PROMETHEUS_MULTIPROC_DIR`` when there are several processes: the
+answer then adds up all of them, whichever is asked.
 """
 
 from __future__ import annotations

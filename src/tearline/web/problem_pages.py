@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from tearline.web.ui.rendering import render
 
 AnyRequest = Request[Any, Any, Any]
 
+_PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
 
 @dataclass(frozen=True, slots=True)
 class ShownReason:
@@ -29,7 +32,11 @@ class ShownReason:
 def _reasons(language: str) -> list[ShownReason]:
     known = [(name, reason.status, reason.sentence) for name, reason in REASONS.items()]
     known.append((INTERNAL_ERROR, 500, INTERNAL_SENTENCE))
-    return [ShownReason(name, status, translate(language, sentence)) for name, status, sentence in known]
+    # A sentence without a refusal at hand has no values to fill in.
+    return [
+        ShownReason(name, status, _PLACEHOLDER.sub("…", translate(language, sentence)))
+        for name, status, sentence in known
+    ]
 
 
 @get("/problems")

@@ -14,6 +14,7 @@ from tearline.campaigns import actions, reads
 from tearline.core import campaigns as core
 from tearline.core.refusal import Refusal
 from tearline.i18n import _, localised
+from tearline.i18n.formats import number
 from tearline.offers.model import Offer
 from tearline.offers.reads import tickets_query
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
@@ -187,8 +188,8 @@ async def raise_inventory(
     )
     if raised is None:
         return _inventory_page(request, form, campaign, prize)
-    flash = _("The inventory is %(n)s now.")
-    return redirect(request, f"/console/campaigns/{campaign_id}#prizes", flash=flash, n=raised)
+    flash, shown = _("The inventory is %(n)s now."), number(raised, language_of(request))
+    return redirect(request, f"/console/campaigns/{campaign_id}#prizes", flash=flash, n=shown)
 
 
 async def _load(

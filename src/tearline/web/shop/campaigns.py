@@ -30,7 +30,6 @@ from tearline.web.shop.support import (
     forget_note,
     known_member,
     note_cookie,
-    picture_url,
     read_note,
     refusal_text,
     sign_in_path,
@@ -38,6 +37,7 @@ from tearline.web.shop.support import (
     text_in,
 )
 from tearline.web.shop.tickets import coupon_face
+from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import render
 

@@ -20,7 +20,6 @@ from tearline.members.tokens import MemberIdentity
 from tearline.web.access import AnyRequest, safe_next, services_of
 from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
 from tearline.web.security import expired_cookie, private_cookie
-from tearline.web.ui.assets import STATIC_URL, manifest
 
 _LONGEST_COOKIE_CHARACTERS = 4000
 
@@ -48,15 +47,6 @@ async def signed_in_member(
 def sign_in_path(next_path: str) -> str:
     """The sign-in page that leads to ``next_path`` afterwards."""
     return f"/sign-in?next={quote(safe_next(next_path, '/'), safe='/')}"
-
-
-def picture_url(image: str | None) -> str | None:
-    """Where a browser finds an image of the library: a file of ours, or an address; None when there is none."""
-    if image is None or image.startswith(("https://", "/")):
-        return image
-    # Built files carry a hash of their content; one that isn't there would show as a broken picture.
-    built = manifest().get(image)
-    return None if built is None else f"{STATIC_URL}/{built}"
 
 
 def text_in(texts: Mapping[str, str] | None, language: str) -> Markup:

@@ -341,6 +341,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("merchant_id", "request_number", name=op.f("pk_till_request")),
     )
+    op.create_index("ix_till_request_created_at", "till_request", ["created_at"], unique=False)
     op.create_table(
         "api_key",
         sa.Column("id", sa.UUID(), nullable=False),
