@@ -33,7 +33,11 @@ function options(plot) {
     textStyle: { color: ink, fontFamily: font },
     aria: { enabled: true, label: { description: plot.title } },
     grid: { left: 8, right: 16, top: plot.series.length > 1 ? 44 : 16, bottom: 8, containLabel: true },
-    legend: { show: plot.series.length > 1, top: 0, left: 0, textStyle: { color: ink }, inactiveColor: soft },
+    // It scrolls, because several rows of it would lie over the plot on a phone.
+    legend: {
+      show: plot.series.length > 1, type: "scroll", top: 0, left: 0, textStyle: { color: ink }, inactiveColor: soft,
+      pageIconColor: ink, pageIconInactiveColor: line, pageTextStyle: { color: soft },
+    },
     // Rich text, because a tooltip of HTML would need inline styles, which the policy forbids.
     tooltip: {
       trigger: "axis", renderMode: "richText", backgroundColor: card, borderColor: line, textStyle: { color: ink },

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from playwright.async_api import Browser, Page, async_playwright
 from tearline.web.app import Application
 
 REPOSITORY = Path(__file__).parents[2]
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+"""The rules of axe-core that WCAG 2.2 AA asks for."""
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -64,10 +66,15 @@ async def serving(app: Application) -> AsyncIterator[str]:
             await task
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds on the page: the rule and the first element of each; empty when all is well."""
+async def violations(page: Page, tags: Sequence[str] = ()) -> list[str]:
+    """What axe-core finds on the page: the rule and the first element of each; empty when all is well.
+
+    Args:
+        tags: of the rules to go by, such as ``WCAG``; all of them when empty.
+    """
     axe = (REPOSITORY / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     # Evaluated by the test's own channel, which the page's policy doesn't bind.
     await page.evaluate(axe)
-    result = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": list(tags)} if tags else {})}
+    result = await page.evaluate("(options) => axe.run(document, options)", options)
     return [f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in result["violations"]]

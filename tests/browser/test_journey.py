@@ -239,7 +239,8 @@ async def test_a_coupon_from_the_console_to_the_counter_and_back(
 
             await operator.page.goto(campaign)
             figures = operator.page.locator(".figures").first
-            for label, number in (("left, of 5", "4"), ("claims", "1"), ("redemptions", "1"), ("undone", "0")):
+            expected = {"left, of 5": "4", "claims": "1", "redemptions": "1", "undone": "0"}
+            for label, number in expected.items():
                 figure = figures.locator(".figure").filter(has=operator.page.get_by_text(label, exact=True))
                 await expect(figure.locator("dd")).to_have_text(number)
 

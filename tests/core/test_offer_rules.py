@@ -251,6 +251,10 @@ def test_a_sensible_offer_has_no_problems() -> None:
         ({"terms": {"zh-Hant": "條款"}}, "terms.en"),
         ({"terms": {"en": "x" * 10001}}, "terms.en"),
         ({"image": "javascript:alert(1)"}, "image"),
+        # Pages may not load it: their Content-Security-Policy allows pictures of our own only.
+        ({"image": "https://elsewhere.example/tea.png"}, "image"),
+        ({"image": "/healthz"}, "image"),
+        ({"image": "art/../../secret_key"}, "image"),
         ({"currency": "XXX"}, "currency"),
         ({"currency": "hkd"}, "currency"),
         ({"issuer": "bank"}, "issuer"),

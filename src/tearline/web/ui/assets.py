@@ -34,9 +34,9 @@ def manifest() -> dict[str, str]:
 
 
 def picture_url(image: str | None) -> str | None:
-    """Where a browser finds a picture: one of ours, or an address; None when there is none."""
-    if image is None or image.startswith(("https://", "/")):
-        return image
+    """Where a browser finds one of our pictures; None when there is none."""
+    if image is None:
+        return None
     # One that isn't built would show as a broken picture.
     built = manifest().get(image)
     return None if built is None else f"{STATIC_URL}/{built}"
