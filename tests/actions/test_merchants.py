@@ -32,13 +32,13 @@ async def test_a_merchant_is_made_trimmed_in_four_languages(database: Database) 
         names=names,
         descriptions={"en": "Goose", "th": " "},
         edge="rust",
-        image="/media/kam.svg",
+        image="art/tea.svg",
     )
     async with database.connection() as connection:
         row = await reads.merchant_by_code(connection, COMMAND, "Kam-1")
         entry = (await connection.execute(select(AuditEntry))).one()
     assert (row.id, row.code, row.names, row.descriptions) == (merchant_id, "kam-1", NAMES, {"en": "Goose"})
-    assert (row.kind, row.edge, row.image, row.state) == ("dining", "rust", "/media/kam.svg", "active")
+    assert (row.kind, row.edge, row.image, row.state) == ("dining", "rust", "art/tea.svg", "active")
     assert (entry.action, entry.merchant_id, entry.after["names"]) == ("merchant.created", merchant_id, NAMES)
 
 

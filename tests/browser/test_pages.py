@@ -279,7 +279,8 @@ async def test_pages_of_the_counter(demo: Demo) -> None:
 
         redemption = demo.one(
             "SELECT redemption.id FROM redemption JOIN merchant ON merchant.id = merchant_id"
-            " WHERE merchant.code = 'basket-lane' ORDER BY redeemed_at DESC"
+            " LEFT JOIN reversal ON reversal.redemption_id = redemption.id"
+            " WHERE merchant.code = 'basket-lane' AND reversal.id IS NULL ORDER BY redeemed_at DESC"
         )
         await sign_in(context, demo.address + "/merchant", "manager@basket-lane.example")
         starts = ["/merchant", "/merchant/offline", f"/merchant/redemptions/{redemption}"]

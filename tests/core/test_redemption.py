@@ -202,7 +202,9 @@ def test_the_state_that_counts_needs_no_sweeper() -> None:
 def test_what_is_redeemed_was_usable_and_every_no_is_on_the_list(
     state: str, valid_for_minutes: int, held_for_minutes: int, same_hold: bool
 ) -> None:
-    hold = Hold(uuid4(), NOW + timedelta(minutes=held_for_minutes), STORE) if state == "held" else None
+    # A hold never outlives its coupon: see decide_prepare.
+    held_until = NOW + timedelta(minutes=min(held_for_minutes, valid_for_minutes))
+    hold = Hold(uuid4(), held_until, STORE) if state == "held" else None
     coupon = replace(COUPON, state=state, valid_until=NOW + timedelta(minutes=valid_for_minutes), hold=hold)
     asked = hold.id if hold and same_hold else None
     outcome = decide_redeem(coupon, OFFER, TILL, asked, NOW)

@@ -57,7 +57,9 @@ SWEEPS = (
     Sweep(
         "till_requests_forgotten",
         3600,
-        lambda tx, now: forget_till_requests(tx, created_before=now - timedelta(days=90), most=ROWS_PER_ROUND),
+        lambda tx, now: forget_till_requests(
+            tx, created_before=now - timedelta(days=90), most=ROWS_PER_ROUND
+        ),
     ),
     Sweep(
         "holds_forgotten",

@@ -66,6 +66,7 @@ async def edit_plan(
     request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The names of a plan."""
+    actor.require("members.write")
     plan = await _plan(services, code)
     return _page(request, actor, NAMES_FORM.blank({"names": plan.names}), _("Rename the plan"), code)
 
@@ -87,6 +88,7 @@ async def new_tier(
     request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The empty form of a tier, ranked above the others."""
+    actor.require("members.write")
     plan = await _plan(services, code)
     rank = max((tier.rank for tier in plan.tiers), default=0) + 1
     return _page(request, actor, TIER_FORM.blank({"rank": rank}), _("A new tier"), code)
@@ -127,6 +129,7 @@ async def edit_group(
     request: AnyRequest, services: GivenServices, actor: GivenActor, code: FromPath[str]
 ) -> Response[str]:
     """The names of a group."""
+    actor.require("members.write")
     async with services.database.connection() as connection:
         groups = {group.code: group for group in await reads.groups(connection)}
     if code not in groups:
