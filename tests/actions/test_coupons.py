@@ -250,7 +250,9 @@ async def test_the_console_finds_a_coupon_by_its_code(database: Database) -> Non
         assert await reason(no_right) == "not_allowed"
 
 
-async def test_old_request_numbers_and_holds_are_forgotten_but_not_what_is_in_force(database: Database) -> None:
+async def test_old_request_numbers_and_holds_are_forgotten_but_not_what_is_in_force(
+    database: Database,
+) -> None:
     world, coupons = await world_with_coupons(database, 3)
     counter = Counter(desk(database), till(world), world.store_id)
     for coupon in coupons[:2]:

@@ -217,9 +217,7 @@ async def test_ones_own_password_changes_with_the_old_one_and_keeps_this_session
             database, session, current="a guess", password="brand new words", now=NOW
         )
     assert list(refused.value.fields) == ["current"]
-    await staff.change_own_password(
-        database, session, current=PASSWORD, password="brand new words", now=NOW
-    )
+    await staff.change_own_password(database, session, current=PASSWORD, password="brand new words", now=NOW)
     assert await signed_in(database, here) is not None
     assert await signed_in(database, elsewhere) is None
     assert (await sign_in(door(database), password="brand new words", now=later(minutes=1))).token

@@ -33,7 +33,8 @@ from tests.browser.pages import VIEWS, RouteMap, Scene, View, crawl, faults
 from tests.callers import SECRET, settings_for
 from tests.conftest import TEMPLATE, url_of
 
-pytestmark = pytest.mark.anyio
+# The console has many pages, and a busy machine is slow.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 IS_ENGLISH_A_FAULT = True
 """Whether English on a page in another language fails the test."""

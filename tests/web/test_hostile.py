@@ -5,6 +5,7 @@ New routes are in these tests by themselves; what is open to everybody is named 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -123,3 +124,26 @@ async def test_what_is_another_merchants_is_not_there(app: Application) -> None:
             assert answer.status_code == 404, path
     listed = await stranger.get("/merchant/redemptions/export?format=csv")
     assert counter.code not in listed.text and "Mei" not in listed.text
+
+
+async def test_no_address_makes_a_page_that_links_elsewhere(client: httpx.AsyncClient) -> None:
+    for path in ("//elsewhere.example/x", "/\\elsewhere.example", "///elsewhere.example"):
+        scope_path = httpx.URL("http://127.0.0.1:8000").copy_with(raw_path=path.encode())
+        page = await client.get(scope_path, headers={"accept": "text/html"})
+        assert page.status_code == 404
+        assert re.findall(r'(?:href|action)="(?:[/\\]{2}|https?:)[^"]*"', page.text) == []
+
+
+async def test_cookies_that_nobody_gave_out_break_no_page(client: httpx.AsyncClient) -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 2900).decode().rstrip("=")
+    for value in (deep, "x", "=", "%00", "W10", "bnVsbA"):
+        for name in (
+            "tearline_flash",
+            "tearline_sign_in",
+            "tearline_language",
+            "tearline_member",
+            "tearline_csrf",
+        ):
+            for path in ("/", "/sign-in", "/sign-in/code", "/console/sign-in"):
+                answer = await client.get(path, headers={"cookie": f"{name}={value}"})
+                assert answer.status_code < 500, (path, name, value[:10])

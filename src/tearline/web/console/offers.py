@@ -144,6 +144,7 @@ async def create_offer(request: AnyRequest, services: GivenServices, actor: Give
 @post("/offers/preview")
 async def preview(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The ticket of what stands in the form at the moment, as far as it can be told."""
+    actor.require("offers.write")
     async with services.database.connection() as connection:
         if offer_id := uuid_or_none(request.query_params.get("offer")):
             row = await reads.offer_row(connection, actor, offer_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -91,7 +90,8 @@ def page_of(request: Request[Any, Any, Any]) -> Page:
         language=language_of(request),
         time_zone=settings.time_zone,
         face=first_segment if first_segment in FACES else "shop",
-        path=request.url.path,
+        # With two slashes, links to this page in another language would lead to another site.
+        path="/" + request.url.path.lstrip("/\\"),
         query=_query_of(request),
         csrf_token=csrf_token_of(request),
         flash=_read_flash(request.cookies.get(FLASH_COOKIE)),
@@ -146,7 +146,7 @@ def _read_flash(cookie: str | None) -> Flash | None:
         return None
     try:
         unpacked = json.loads(base64.urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError):
         return None
     if not (
         isinstance(unpacked, list) and len(unpacked) == 2 and all(isinstance(part, str) for part in unpacked)
