@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -32,6 +33,10 @@ def serve(listening: int, ready: int) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            # What has been loaded by now stays: the collector need not walk it again and again. A rush makes many
+            # objects that end with their request, which counting references frees; cycles can wait a little.
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
             os.write(ready, b"ready\n")
             os.close(ready)
 
