@@ -18,7 +18,7 @@ demo: $(RUN_LOCK) assets
 	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
 
 test: $(DEV_LOCK) assets browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(DEV_LOCK)
 	@$(BIN)/ruff check
@@ -50,8 +50,8 @@ browser:
 # The locks hold hashes and no addresses.
 lock: $(DEV_LOCK)
 	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra rehearsal pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra rehearsal pyproject.toml --group dev -o requirements-dev.lock
 
 clean:
 	rm -rf .venv node_modules src/tearline/web/static
