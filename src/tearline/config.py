@@ -215,6 +215,12 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines, `console` for people."
     )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer token, at least 16 characters, with which `/metrics` is read. Left out, only callers "
+        "on this machine may read it, and none that come through a proxy.",
+    )
 
     @field_validator(
         "trusted_proxies", "sign_in_countries", "sms_providers", "whatsapp_providers", "voice_providers", "secret_key",

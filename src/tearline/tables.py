@@ -5,7 +5,8 @@ import tearline.coupons.model
 import tearline.members.model
 import tearline.merchants.model
 import tearline.notices.model
-import tearline.offers.model  # noqa: F401
+import tearline.offers.model
+import tearline.waitingroom.model  # noqa: F401
 from tearline.db import Base
 
 metadata = Base.metadata

@@ -242,12 +242,25 @@ async def test_the_console_finds_a_coupon_by_its_code(database: Database) -> Non
     await counter.reverse(redeemed.id)
     now = datetime.now(UTC)
     async with database.connection() as connection:
-        found = await reads.find_by_code(connection, OPERATOR, display(coupon.code).lower(), now)
-        assert (found.member_id, found.coupon.id, found.coupon.state) == (coupon.member_id, coupon.id, "open")
+        place = await reads.find_by_code(connection, OPERATOR, display(coupon.code).lower())
+        assert place == (coupon.member_id, coupon.id)
+        found = await reads.coupon_for_staff(connection, OPERATOR, *place, now)
+        assert (found.member_id, found.coupon.id, found.coupon.state) == (*place, "open")
         assert [row.redemption_id for row in found.redemptions] == [redeemed.id]
-        assert await reason(reads.find_by_code(connection, OPERATOR, "AAAA", now)) == "code_misread"
-        no_right = reads.find_by_code(connection, person(world), coupon.code, now)
-        assert await reason(no_right) == "not_allowed"
+        assert await reason(reads.find_by_code(connection, OPERATOR, "AAAA")) == "code_misread"
+        for no_right in (
+            reads.find_by_code(connection, person(world), coupon.code),
+            reads.coupon_for_staff(connection, person(world), *place, now),
+        ):
+            assert await reason(no_right) == "not_allowed"
+        # A merchant's manager may read redemptions, but not look up coupons of anybody.
+        for not_theirs in (
+            reads.find_by_code(connection, person(world, "manager"), coupon.code),
+            reads.coupon_for_staff(connection, person(world, "manager"), *place, now),
+        ):
+            assert await reason(not_theirs) == "not_found"
+        elsewhere = reads.coupon_for_staff(connection, OPERATOR, new_id(), coupon.id, now)
+        assert await reason(elsewhere) == "not_found"
 
 
 async def test_old_request_numbers_and_holds_are_forgotten_but_not_what_is_in_force(

@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from tearline.config import Settings
 from tearline.core.refusal import REASONS
 from tearline.web.access import safe_next
 from tearline.web.app import Application, create_app
 from tearline.web.security import client_address
-from tests.callers import Callers, client_of, running, settings_for
+from tests.callers import Callers, bearer, client_of, running, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +125,36 @@ async def test_numbers_for_prometheus(client: httpx.AsyncClient, callers: Caller
         'tearline_request_duration_seconds_bucket{le="0.1",route="/api/v1/merchants"}',
     ):
         assert line in text, line
+
+
+async def test_numbers_are_for_this_machine_or_for_the_token(app: Application, database_url: str) -> None:
+    def coming_from(address: str, app: Application = app) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4711))
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
+
+    for address, status in (("127.0.0.1", 200), ("::1", 200), ("203.0.113.9", 403), ("10.0.0.2", 403)):
+        async with coming_from(address) as client:
+            answer = await client.get("/metrics")
+            assert answer.status_code == status, address
+            assert ("tearline_requests_total" in answer.text) == (status == 200)
+    async with coming_from("127.0.0.1") as client:
+        answer = await client.get("/metrics")
+        assert answer.headers.get_list("content-type") == [CONTENT_TYPE_LATEST]
+        # What a proxy on this machine brings is somebody else's.
+        for name in ("x-forwarded-for", "forwarded", "x-real-ip"):
+            assert (await client.get("/metrics", headers={name: "127.0.0.1"})).status_code == 403
+    token = "t" * 20
+    settings = settings_for(database_url, metrics_token=token)
+    async with running(create_app(settings)) as guarded, coming_from("203.0.113.9", guarded) as client:
+        assert (await client.get("/metrics", headers=bearer(token))).status_code == 200
+        for headers in ({}, bearer(token + "t"), bearer("ü" * 20), {"authorization": token}):
+            assert (await client.get("/metrics", headers=_latin(headers))).status_code == 401
+        async with coming_from("127.0.0.1", guarded) as local:
+            assert (await local.get("/metrics")).status_code == 401
+
+
+def _latin(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def form(client: httpx.AsyncClient, page: httpx.Response) -> dict[str, str]:

@@ -35,6 +35,7 @@ def test_the_page_of_settings_is_the_one_in_the_docs() -> None:
             "TEARLINE_SECRET_KEY is wrong: each secret must have at least 32 characters",
         ),
         ({"SECRET_KEY": f"{SECRET},short"}, "TEARLINE_SECRET_KEY is wrong"),
+        ({"METRICS_TOKEN": "short"}, "TEARLINE_METRICS_TOKEN is wrong: "),
         ({"PORT": "99999"}, "TEARLINE_PORT is wrong: should be less than or equal to 65535."),
         ({"PORT": "http"}, "TEARLINE_PORT is wrong: should be a valid integer"),
         ({"DATABASE_URL": "mysql://x"}, "TEARLINE_DATABASE_URL is wrong: must begin with postgresql://."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import LocalisedText
 from tearline.offers.reads import Ticket, tickets
+from tearline.waitingroom.controller import Stock
 
 # The console
 
@@ -299,7 +301,23 @@ async def claims_of_member(
     """A member's last claims for the operator's staff, newest first: with campaign and prize by name."""
     actor.require("members.read")
     actor.require_merchant(None)
-    query = (
+    query = _claims_by_name().where(Claim.member_id == member_id)
+    query = query.order_by(Claim.claimed_at.desc(), Claim.id.desc()).limit(maximum)
+    return list(await connection.execute(query))
+
+
+async def claim_by_name(
+    connection: AsyncConnection, actor: Actor, member_id: UUID, claim_id: UUID
+) -> Row[Any] | None:
+    """One claim for the operator's staff, as in ``claims_of_member``; None when there is none."""
+    actor.require("campaigns.read")
+    actor.require_merchant(None)
+    query = _claims_by_name().where(Claim.member_id == member_id, Claim.id == claim_id)
+    return (await connection.execute(query)).one_or_none()
+
+
+def _claims_by_name() -> Select[Any]:
+    return (
         select(
             Claim.id,
             Claim.claimed_at,
@@ -310,11 +328,7 @@ async def claims_of_member(
         )
         .join(Campaign, Campaign.id == Claim.campaign_id)
         .join(Prize, Prize.id == Claim.prize_id)
-        .where(Claim.member_id == member_id)
-        .order_by(Claim.claimed_at.desc(), Claim.id.desc())
-        .limit(maximum)
     )
-    return list(await connection.execute(query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,3 +417,21 @@ async def _bundles(
     for row in rows:
         bundles.setdefault(row.prize_id, []).append(BundlePart(drawn[row.offer_id], row.quantity))
     return bundles
+
+
+async def is_claim_known(connection: AsyncConnection, member_id: UUID, idempotency_key: str) -> bool:
+    """Whether this member has made a claim with this key."""
+    query = select(Claim.id).where(Claim.member_id == member_id, Claim.idempotency_key == idempotency_key)
+    return (await connection.execute(query)).one_or_none() is not None
+
+
+async def guarded_stock(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> Stock:
+    """What these campaigns still have to give, as a waiting room counts it; only live ones give any."""
+    left = func.sum(Prize.inventory - Prize.claimed).filter(Campaign.state == "live")
+    query = (
+        select(func.coalesce(left, 0), func.coalesce(func.sum(Prize.claimed), 0))
+        .join(Campaign, Campaign.id == Prize.campaign_id)
+        .where(Prize.campaign_id.in_(campaign_ids))
+    )
+    stock_left, claimed = (await connection.execute(query)).one()
+    return Stock(left=int(stock_left), claimed=int(claimed))

@@ -13,22 +13,25 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         {
             "console", "staff.manage", "keys.manage", "merchants.read", "merchants.write", "offers.read",
             "offers.write", "campaigns.read", "campaigns.write", "members.read", "members.write", "figures.read",
-            "audit.read", "redemptions.read", "coupons.void",
+            "audit.read", "redemptions.read", "coupons.void", "rooms.read", "rooms.write",
         }
     ),
     "editor": frozenset(
         {
             "console", "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
-            "campaigns.write", "members.read", "figures.read", "redemptions.read",
+            "campaigns.write", "members.read", "figures.read", "redemptions.read", "rooms.read", "rooms.write",
         }
     ),
     "finance": frozenset(
-        {"console", "merchants.read", "offers.read", "campaigns.read", "figures.read", "redemptions.read"}
+        {
+            "console", "merchants.read", "offers.read", "campaigns.read", "figures.read", "redemptions.read",
+            "rooms.read",
+        }
     ),
     "auditor": frozenset(
         {
             "console", "merchants.read", "offers.read", "campaigns.read", "members.read", "figures.read",
-            "audit.read", "redemptions.read",
+            "audit.read", "redemptions.read", "rooms.read",
         }
     ),
     # Merchant
@@ -47,7 +50,7 @@ KEY_SCOPES: dict[str, frozenset[str]] = {
         {
             "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
             "campaigns.write", "members.read", "members.write", "figures.read", "redemptions.read", "audit.read",
-            "coupons.void",
+            "coupons.void", "rooms.read", "rooms.write",
         }
     ),
     "merchant": frozenset({"redeem", "reverse", "redemptions.read", "offers.read", "merchants.read"}),

@@ -322,37 +322,51 @@ async def redemption(connection: AsyncConnection, actor: Actor, redemption_id: U
 
 @dataclass(frozen=True, slots=True)
 class FoundCoupon:
-    """A coupon as the console finds it by its code, with all that was done with it, newest first."""
+    """A coupon as the operator's staff see it, with all that was done with it, newest first."""
 
     member_id: UUID
     coupon: WalletCoupon
     redemptions: Sequence[Row[Any]]
 
 
-async def find_by_code(connection: AsyncConnection, actor: Actor, typed: str, now: datetime) -> FoundCoupon:
-    """The coupon of a code, typed in any manner, for the operator's staff.
+async def find_by_code(connection: AsyncConnection, actor: Actor, typed: str) -> tuple[UUID, UUID]:
+    """The member and the id of the coupon of a code, typed in any manner, for the operator's staff.
 
     Raises:
         Refusal: ``code_misread`` for a typing mistake, ``not_found``.
     """
     actor.require("redemptions.read")
+    actor.require_merchant(None)
     code = codes.normalise(typed)
     if not codes.is_well_formed(code):
         raise Refusal("code_misread")
-    owner = (
-        await connection.execute(select(CouponCode.__table__).where(CouponCode.code == code))
-    ).one_or_none()
+    query = select(CouponCode.member_id, CouponCode.coupon_id).where(CouponCode.code == code)
+    owner = (await connection.execute(query)).one_or_none()
     if owner is None:
         raise Refusal("not_found")
-    query = _coupons(now).where(Coupon.member_id == owner.member_id, Coupon.id == owner.coupon_id)
-    row = (await connection.execute(query)).one()
-    actor.require_merchant(row.merchant_id)
+    return owner.member_id, owner.coupon_id
+
+
+async def coupon_for_staff(
+    connection: AsyncConnection, actor: Actor, member_id: UUID, coupon_id: UUID, now: datetime
+) -> FoundCoupon:
+    """One coupon of anybody's, for the operator's staff.
+
+    Raises:
+        Refusal: ``not_found``.
+    """
+    actor.require("redemptions.read")
+    actor.require_merchant(None)
+    query = _coupons(now).where(Coupon.member_id == member_id, Coupon.id == coupon_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise Refusal("not_found")
     done = (
         redemptions_list(actor)
-        .where(Redemption.member_id == owner.member_id, Redemption.coupon_id == owner.coupon_id)
+        .where(Redemption.member_id == member_id, Redemption.coupon_id == coupon_id)
         .order_by(Redemption.redeemed_at.desc())
     )
-    return FoundCoupon(owner.member_id, _wallet_coupon(row), (await connection.execute(done)).all())
+    return FoundCoupon(member_id, _wallet_coupon(row), (await connection.execute(done)).all())
 
 
 def _coupons(now: datetime) -> Select[Any]:

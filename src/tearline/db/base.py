@@ -20,6 +20,7 @@ type_annotation_map: dict[Any, Any] = {
     dict[str, str]: JSONB(),
     list[str]: ARRAY(Text()),
     list[UUID]: ARRAY(Uuid()),
+    list[int]: ARRAY(BigInteger()),
 }
 
 LocalisedText = dict[str, str]

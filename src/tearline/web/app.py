@@ -1,6 +1,7 @@
 """The application: a plain ASGI callable around the hot lane and Litestar.
 
-Claims and redemptions go straight to their handlers in ``web.api.hot``; everything else goes to Litestar.
+Polls, tickets, passes, claims and redemptions go straight to their handlers in ``web.gate.hot`` and
+``web.api.hot``; everything else goes to Litestar.
 What both share happens here, once: the request's id, security headers, numbers, and turning away what no
 handler should see.
 """
@@ -28,6 +29,8 @@ from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from tearline.config import Settings, load_settings
 from tearline.web import access, api, console, dev, health, merchant, metrics, problem_pages, shop
 from tearline.web.api.hot import HotLane
+from tearline.web.gate.hot import GateLane, Polls
+from tearline.web.hot import Lane
 from tearline.web.limits import STANDING_KEY, Standing
 from tearline.web.logs import configure_logging
 from tearline.web.problems import REQUEST_ID_KEY, answer_exception
@@ -60,31 +63,36 @@ class Application:
         self._answer_headers = answer_headers(cookies_are_secure=settings.cookies_are_secure)
         # The hot lane answers nothing but JSON: what keeps a page in its place has no work there.
         self._hot_headers = [header for header in self._answer_headers if header[0] in _HEADERS_OF_JSON]
-        self._hot_lane: HotLane | None = None
+        self._lanes: Lane = ()
+        self._polls: Polls | None = None
         self.litestar = _litestar(settings, self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
         async with open_services(self.settings) as services:
             app.state.services = services
-            self._hot_lane = HotLane(services, BODY_LIMIT_BYTES)
+            self._lanes = (HotLane(services, BODY_LIMIT_BYTES).handler, GateLane(services).handler)
+            self._polls = Polls(services.room_watch.find)
             yield
-            self._hot_lane = None
+            self._lanes = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
         if scope["type"] != ScopeType.HTTP:
             await self.litestar(scope, receive, send)
             return
+        if scope["path"].endswith("/room.json") and self._polls and await self._polls.answer(scope, send):
+            return
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope = cast("HTTPScope", {**scope, REQUEST_ID_KEY: request_id})
         request_id_header = (b"x-request-id", request_id.encode())
-        hot = self._hot_lane.handler(scope["method"], scope["path"]) if self._hot_lane else None
-        if hot is not None:
-            status = await hot.answer(scope, receive, send, [*self._hot_headers, request_id_header])
-            metrics.observe("POST", hot.route, status, time.perf_counter() - started)
-            return
+        for lane in self._lanes:
+            hot = lane(scope["method"], scope["path"])
+            if hot is not None:
+                status = await hot.answer(scope, receive, send, [*self._hot_headers, request_id_header])
+                metrics.observe(hot.method, hot.route, status, time.perf_counter() - started)
+                return
         added_headers = [*self._answer_headers, request_id_header]
         status = 500
 

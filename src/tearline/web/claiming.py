@@ -1,11 +1,17 @@
-"""A claim as every face makes it: with guesses at passwords throttled."""
+"""A claim as every face makes it: with a pass where a waiting room guards the campaign, and guesses throttled."""
 
 from __future__ import annotations
 
+import structlog
+
 from tearline.campaigns.desk import ClaimAnswer
+from tearline.campaigns.reads import is_claim_known
 from tearline.core.refusal import Refusal
 from tearline.members.tokens import MemberIdentity
+from tearline.waitingroom.tokens import Pass
 from tearline.web.services import Services
+
+log = structlog.get_logger(__name__)
 
 
 async def claim(
@@ -15,21 +21,26 @@ async def claim(
     password: str,
     idempotency_key: str,
     address: str,
+    pass_token: str | None = None,
 ) -> ClaimAnswer:
     """Claim the prize that a password opens.
 
     Args:
         identity: from the member's verified token.
+        campaign_code: upper case.
         idempotency_key: chosen by the client, the same for each repeat of this claim.
         address: the network address that it came from.
+        pass_token: what the client was let in with, for a campaign that a waiting room guards.
 
     Raises:
-        Refusal: as ``ClaimDesk.claim``, and ``too_many_attempts`` after too many wrong passwords.
+        Refusal: as ``ClaimDesk.claim``, ``too_many_attempts`` after too many wrong passwords, and as
+            ``Guard.admit`` where a pass is needed.
     """
+    held = await _admitted(services, identity, campaign_code, idempotency_key, pass_token)
     guard = services.password_guard
     await guard.take_turn(identity.member_id, address)
     try:
-        return await services.claim_desk.claim(
+        answer = await services.claim_desk.claim(
             campaign_code, identity.member_id, identity.epoch, password, idempotency_key
         )
     except Refusal as refusal:
@@ -38,3 +49,37 @@ async def claim(
         raise
     finally:
         guard.end_turn(identity.member_id)
+    if held is not None:
+        await _finish(services, campaign_code, held)
+    return answer
+
+
+async def _admitted(
+    services: Services,
+    identity: MemberIdentity,
+    campaign_code: str,
+    idempotency_key: str,
+    pass_token: str | None,
+) -> Pass | None:
+    try:
+        return await services.room_guard.admit(campaign_code, pass_token, identity.member_id, services.now())
+    except Refusal as refusal:
+        if refusal.reason != "pass_ended":
+            raise
+        # Somebody whose answer was lost asks again after their time inside: what was granted is theirs.
+        async with services.database.connection() as connection:
+            if not await is_claim_known(connection, identity.member_id, idempotency_key):
+                raise
+        return None
+
+
+async def _finish(services: Services, campaign_code: str, held: Pass) -> None:
+    """Where the room is set so, a claim gives the place to the next in line."""
+    room = services.room_guard.room_of(campaign_code)
+    if room is None or not room.claim_ends_session:
+        return
+    try:
+        await services.door_desk.leave(held, "finished")
+    except Refusal as refusal:
+        # The claim stands; the place comes free by itself at the end of the session.
+        log.warning("place_not_freed", room=room.code, reason=refusal.reason)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+from ipaddress import ip_address
 from typing import Any
 
 from litestar import Response, get
@@ -11,9 +13,10 @@ from sqlalchemy import text
 
 from tearline.core.refusal import Refusal
 from tearline.web import metrics
-from tearline.web.access import GivenServices
+from tearline.web.access import AnyRequest, GivenServices, address_of
 
 _PATIENCE_SECONDS = 2.0
+_MARKS_OF_PROXIES = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
 @get("/healthz", include_in_schema=False)
@@ -34,10 +37,30 @@ async def ready(services: GivenServices) -> dict[str, str]:
 
 
 @get("/metrics", include_in_schema=False)
-async def numbers() -> Response[bytes]:
-    """The numbers for Prometheus."""
-    body, media_type = metrics.exposition()
-    return Response(body, media_type=media_type)
+async def numbers(request: AnyRequest, services: GivenServices) -> Response[bytes]:
+    """The numbers for Prometheus, for whoever has the token; without a token set, for this machine."""
+    token = services.settings.metrics_token
+    if token is None:
+        if not _is_local(request):
+            raise Refusal("not_allowed")
+    else:
+        wanted = f"Bearer {token.get_secret_value()}".encode()
+        # Headers are bytes of any kind, which strings of Python compare only when they are ASCII.
+        if not hmac.compare_digest(request.headers.get("authorization", "").encode("utf-8", "replace"), wanted):
+            raise Refusal("wrong_key")
+    body, content_type = metrics.exposition()
+    # As a header: Litestar would add a charset to a media type that names one already.
+    return Response(body, headers={"content-type": content_type})
+
+
+def _is_local(request: AnyRequest) -> bool:
+    """Whether the request was made on this machine. A proxy beside us brings in others' requests."""
+    if any(name in request.headers for name in _MARKS_OF_PROXIES):
+        return False
+    try:
+        return ip_address(address_of(request)).is_loopback
+    except ValueError:
+        return False
 
 
 def routes() -> list[BaseRouteHandler]:

@@ -32,6 +32,7 @@ batch_sizes = Histogram(
     "tearline_desk_batch_size", "Requests that one commit of a desk answered.", ("desk",), buckets=_BATCH_BUCKETS,
     registry=registry,
 )  # fmt: skip
+polls = Counter("tearline_polls", "Polls of waiting rooms answered.", ("status",), registry=registry)
 refusals = Counter("tearline_refusals", "Expected 'no's by reason.", ("reason",), registry=registry)
 
 

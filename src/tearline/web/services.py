@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import phonenumbers
+from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
+from tearline.campaigns.reads import guarded_stock
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
 from tearline.coupons.desk import RedemptionDesk
@@ -21,6 +24,13 @@ from tearline.merchants.keys import KeyCache
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
 from tearline.notices.reads import QueueWatch
+from tearline.waitingroom.controller import control_rooms
+from tearline.waitingroom.doordesk import DoorDesk
+from tearline.waitingroom.guard import Guard
+from tearline.waitingroom.joins import JoinDesk
+from tearline.waitingroom.proof import Puzzles
+from tearline.waitingroom.tokens import RoomTokens
+from tearline.waitingroom.watch import RoomWatch
 from tearline.web import metrics
 from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard, shared_counts
 
@@ -44,6 +54,13 @@ class Services:
     """How far behind each channel is, for offering the quickest first."""
     limiter: Limiter
     password_guard: PasswordGuard
+    room_tokens: RoomTokens
+    join_desk: JoinDesk
+    door_desk: DoorDesk
+    room_watch: RoomWatch
+    """What this process knows of the waiting rooms: read once a second."""
+    room_guard: Guard
+    puzzles: Puzzles
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def now(self) -> datetime:
@@ -72,7 +89,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         CallerLimit(limiter, failed_lookups),
         observe_batch=_observer("redemptions"),
     )
+    room_tokens = RoomTokens(settings.secret_keys)
+    join_desk = JoinDesk(database, observe_batch=_observer("joins"))
+    door_desk = DoorDesk(database, observe_batch=_observer("door"))
+    room_watch = RoomWatch(database)
     sign_ins = Limit("staff-sign-ins", settings.sign_ins_per_address, _GUESSING_SECONDS)
+    # Known from the first request on. Where the database is still away, ``run`` goes on trying.
+    with suppress(OSError, SQLAlchemyError):
+        await room_watch.refresh(datetime.now(UTC))
+    background = [
+        asyncio.create_task(room_watch.run()),
+        asyncio.create_task(control_rooms(database, guarded_stock)),
+    ]
     try:
         yield Services(
             settings=settings,
@@ -93,11 +121,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 Limit("wrong-passwords", settings.wrong_passwords_per_member, _GUESSING_SECONDS),
                 Limit("wrong-passwords-address", settings.wrong_passwords_per_address, _GUESSING_SECONDS),
             ),
+            room_tokens=room_tokens,
+            join_desk=join_desk,
+            door_desk=door_desk,
+            room_watch=room_watch,
+            room_guard=Guard(room_watch, room_tokens, door_desk),
+            puzzles=Puzzles(settings.secret_keys),
         )
     finally:
         # The server has stopped taking requests; those it took get their answer before connections close.
-        await claim_desk.drain()
-        await redemption_desk.drain()
+        for desk in (claim_desk, redemption_desk, join_desk, door_desk):
+            await desk.drain()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await database.close()
 
 

@@ -43,11 +43,19 @@ ClaimKey = Annotated[
         required=True,
     ),
 ]
+PassToken = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Tearline-Pass",
+        description="The pass of the waiting room, for a campaign that one guards.",
+        max_length=300,
+    ),
+]
 REPLAYED_HEADERS = {"idempotency-replayed": "true"}
 _CLAIM_PROBLEMS = problems(
     "idempotency_key_missing", "idempotency_key_reused", "not_started", "ended", "paused", "wrong_password",
     "not_in_audience", "member_limit_reached", "daily_limit_reached", "prize_limit_reached",
-    "offer_member_limit_reached", "sold_out",
+    "offer_member_limit_reached", "sold_out", "pass_required", "pass_ended", "pass_taken",
     has_body=True, caller="member",
 )  # fmt: skip
 
@@ -58,13 +66,14 @@ async def make_claim(
     *,
     code: str,
     key: str | None,
+    pass_token: str | None,
     body: ClaimBody,
     address: str,
 ) -> tuple[int, dict[str, str], ClaimAnswer]:
     """A claim's answer: its status, its headers, and what was issued. The hot lane and Litestar share it."""
     if not key:
         raise Refusal("idempotency_key_missing")
-    answer = await claim(services, member, code.upper(), body.password, key, address)
+    answer = await claim(services, member, code.upper(), body.password, key, address, pass_token)
     return (200, REPLAYED_HEADERS, answer) if answer.replayed else (201, {}, answer)
 
 
@@ -84,10 +93,17 @@ async def create_claim(
     code: FromPath[str],
     data: JSONBody[ClaimBody],
     idempotency_key: ClaimKey = None,
+    pass_token: PassToken = None,
 ) -> Response[ClaimAnswer]:
     """Claim the prize that a password opens: all of its coupons or nothing. Guessing is throttled."""
     status, headers, answer = await make_claim(
-        services, member, code=code, key=idempotency_key, body=data, address=address_of(request)
+        services,
+        member,
+        code=code,
+        key=idempotency_key,
+        pass_token=pass_token,
+        body=data,
+        address=address_of(request),
     )
     return Response(answer, status_code=status, headers=headers)
 

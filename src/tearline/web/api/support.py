@@ -22,8 +22,8 @@ from tearline.members.tokens import MemberIdentity
 from tearline.merchants.idempotency import caller_of, fingerprint_of, remember, remembered
 from tearline.merchants.keys import KEY_PREFIX
 from tearline.web.access import GivenServices, services_of
-from tearline.web.api.bodies import decode, require_json
 from tearline.web.api.shapes import Page, Problem
+from tearline.web.bodies import decode, require_json
 from tearline.web.limits import STANDING_KEY, Limit
 from tearline.web.problems import PROBLEM_MEDIA_TYPE
 from tearline.web.services import Services

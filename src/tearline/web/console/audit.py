@@ -32,6 +32,7 @@ SUBJECT_NAMES = {
     "group": _("Group"),
     "coupon": _("Coupon"),
     "redemption": _("Redemption"),
+    "room": _("Waiting room"),
 }
 ACT_NAMES = {
     "campaign.archived": _("Campaign archived"),
@@ -66,6 +67,15 @@ ACT_NAMES = {
     "prize.changed": _("Prize changed"),
     "prize.inventory_raised": _("Inventory raised"),
     "prize.removed": _("Prize removed"),
+    "room.bypass_created": _("Link past the line made"),
+    "room.bypass_withdrawn": _("Link past the line withdrawn"),
+    "room.changed": _("Waiting room changed"),
+    "room.created": _("Waiting room created"),
+    "room.dial_turned": _("Dial turned"),
+    "room.moved": _("Waiting room moved on"),
+    "room.paused": _("Waiting room paused"),
+    "room.resumed": _("Waiting room resumed"),
+    "room.told": _("Message to those who wait changed"),
     "staff.created": _("Account created"),
     "staff.disabled": _("Account shut"),
     "staff.enabled": _("Account opened again"),
@@ -93,7 +103,7 @@ ACTOR_NAMES = {
     "system": _("The system"),
 }
 _PAGES = {"offer": "offers", "campaign": "campaigns", "merchant": "merchants", "store": "stores", "staff": "staff",
-          "member": "members"}  # fmt: skip
+          "member": "members", "room": "rooms"}  # fmt: skip
 _SHOWN_CHARACTERS = 300
 
 

@@ -25,6 +25,8 @@ SCOPE_NAMES = {
     "offers.write": _("Change the coupon library"),
     "campaigns.read": _("See campaigns"),
     "campaigns.write": _("Change campaigns"),
+    "rooms.read": _("See waiting rooms"),
+    "rooms.write": _("Run waiting rooms"),
     "members.read": _("See members"),
     "members.write": _("Change members"),
     "figures.read": _("See figures"),

@@ -34,7 +34,9 @@ _YEAR_SECONDS = 365 * 24 * 3600
 NAVIGATION = (
     ("overview", "/console", _("Overview"), "console"),
     ("campaigns", "/console/campaigns", _("Campaigns"), "campaigns.read"),
+    ("rooms", "/console/rooms", _("Waiting rooms"), "rooms.read"),
     ("offers", "/console/offers", _("Coupon library"), "offers.read"),
+    ("coupons", "/console/coupons", _("Find a coupon"), "redemptions.read"),
     ("members", "/console/members", _("Members"), "members.read"),
     ("merchants", "/console/merchants", _("Merchants"), "merchants.read"),
     ("staff", "/console/staff", _("Staff"), "staff.manage"),

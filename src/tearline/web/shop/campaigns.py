@@ -34,12 +34,11 @@ from tearline.web.shop.support import (
     refusal_text,
     sign_in_path,
     signed_in_member,
-    text_in,
 )
 from tearline.web.shop.tickets import coupon_face
 from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
-from tearline.web.ui.rendering import render
+from tearline.web.ui.rendering import render, text_in
 
 KEPT_GIFT_COOKIE = "tearline_gift"
 """Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""

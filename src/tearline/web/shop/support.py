@@ -10,11 +10,10 @@ from urllib.parse import quote
 
 from litestar import Response
 from litestar.datastructures import Cookie
-from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
-from tearline.i18n import _, nearest, translate, translate_counted
+from tearline.i18n import _, translate, translate_counted
 from tearline.members.reads import MemberRow, member_in_session
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import AnyRequest, safe_next, services_of
@@ -47,14 +46,6 @@ async def signed_in_member(
 def sign_in_path(next_path: str) -> str:
     """The sign-in page that leads to ``next_path`` afterwards."""
     return f"/sign-in?next={quote(safe_next(next_path, '/'), safe='/')}"
-
-
-def text_in(texts: Mapping[str, str] | None, language: str) -> Markup:
-    """A localised text for a page; one that is in another language than the page's says so."""
-    its_language, text = nearest(texts, language)
-    if its_language == language:
-        return Markup("{}").format(text)
-    return Markup('<span lang="{}">{}</span>').format(its_language, text)
 
 
 def refusal_text(refusal: Refusal, language: str) -> str:

@@ -22,12 +22,12 @@ from tearline.offers.describe import condition_text, validity_text, value_text, 
 from tearline.offers.reads import Place, places, where_names
 from tearline.offers.stored import benefit_from
 from tearline.web.access import AnyRequest, GivenMember, GivenServices
-from tearline.web.shop.support import signed_in_member, text_in
+from tearline.web.shop.support import signed_in_member
 from tearline.web.shop.tickets import FOLDER_NAMES, coupon_face
 from tearline.web.ui.assets import picture_url
 from tearline.web.ui.cursors import BadCursor, Cursor
 from tearline.web.ui.page import language_of
-from tearline.web.ui.rendering import render
+from tearline.web.ui.rendering import render, text_in
 
 _ALWAYS_SHOWN = ("usable", "used", "expired")
 _SORT = "wallet"

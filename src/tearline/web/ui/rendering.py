@@ -38,7 +38,7 @@ from tearline.web.ui.page import (
     page_of,
 )
 
-__all__ = ["CONTENT_SECURITY_POLICY", "environment", "redirect", "render", "render_text"]
+__all__ = ["CONTENT_SECURITY_POLICY", "environment", "redirect", "render", "render_text", "text_in"]
 
 WEB_DIRECTORY = Path(__file__).parents[1]
 
@@ -144,7 +144,9 @@ def render_text(template: str, page: Page, values: Mapping[str, Any]) -> str:
 @cache
 def environment() -> Environment:
     """The one Jinja environment."""
-    face_loaders = {face: FileSystemLoader(WEB_DIRECTORY / face / "templates") for face in FACES}
+    face_loaders = {
+        face: FileSystemLoader(WEB_DIRECTORY / face / "templates") for face in (*FACES, "gate")
+    }
     shared = FileSystemLoader(WEB_DIRECTORY / "ui" / "templates")
     built = Environment(
         loader=ChoiceLoader([PrefixLoader(face_loaders), shared]),
@@ -242,6 +244,14 @@ def sentence(message: str, **values: object) -> str:
 def money(minor_units: int, currency: str) -> str:
     """``{{ offer.minimum_spend | money(offer.currency) }}``."""
     return formats.money(minor_units, currency, _language())
+
+
+def text_in(texts: Mapping[str, str] | None, language: str) -> Markup:
+    """A localised text for a page; one that is in another language than the page's says so."""
+    its_language, text = i18n.nearest(texts, language)
+    if its_language == language:
+        return Markup("{}").format(text)
+    return Markup('<span lang="{}">{}</span>').format(its_language, text)
 
 
 def date_filter(value: date | datetime | None, zone: str | None = None) -> str:
