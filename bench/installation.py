@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +88,9 @@ class Web:
 
 
 @contextmanager
-def web(database_url: str, processes: int = 1) -> Iterator[Web]:
-    """``tearline serve`` against a database, ready to answer."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def web(database_url: str, processes: int = 1, *, kind: str = "serve") -> Iterator[Web]:
+    """``tearline serve``, or another ``kind`` of server such as ``gate``, on a database and ready to answer."""
+    port = _free_port()
     environment = {
         **os.environ,
         "TEARLINE_DATABASE_URL": database_url,
@@ -101,21 +99,42 @@ def web(database_url: str, processes: int = 1) -> Iterator[Web]:
         "TEARLINE_PROCESSES": str(processes),
         "TEARLINE_LOG_LEVEL": "warning",
     }
-    command = [str(Path(sys.executable).with_name("tearline")), "serve"]
+    command = [str(Path(sys.executable).with_name("tearline")), kind]
+    with _running(command, environment, port, "/readyz") as running:
+        yield running
+
+
+@contextmanager
+def yardstick(name: str, **environment: str) -> Iterator[Web]:
+    """One of ``bench.yardsticks`` on a server of the same settings, ready to answer."""
+    port = _free_port()
+    command = [sys.executable, "-m", "bench.yardsticks", name, str(port)]
+    with _running(command, {**os.environ, **environment}, port, "/") as running:
+        yield running
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _running(command: Sequence[str], environment: Mapping[str, str], port: int, ready: str) -> Iterator[Web]:
     process = subprocess.Popen(command, env=environment)
     running = Web(f"http://127.0.0.1:{port}", process)
     try:
-        _await_ready(running)
+        _await_ready(running, ready)
         yield running
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
 
 
-def _await_ready(running: Web) -> None:
+def _await_ready(running: Web, path: str) -> None:
     for _ in range(200):
         try:
-            with urllib.request.urlopen(running.url + "/readyz", timeout=2):
+            with urllib.request.urlopen(running.url + path, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             if running.process.poll() is not None:

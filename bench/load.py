@@ -1,4 +1,4 @@
-"""The load over HTTP: wrk, with one line of a file for each request."""
+"""The load over HTTP: wrk, with one line of a file for each request, or with the same request again and again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,31 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_THREADS = 2
+
+_REPORT = """
+function done(summary, latency)
+  local refused = summary.errors.status
+  local finished = 0
+  for _, thread in ipairs(threads) do finished = math.max(finished, thread:get("finished_at") or 0) end
+  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  io.write(string.format(
+    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f,' ..
+    '"p50_ms": %f, "p99_ms": %f, "finished_at": %f}\\n',
+    summary.requests, refused, broken, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, finished))
+end
+"""
 
 # Each thread walks its own share of the lines "TOKEN<tab>KEY<tab>BODY", once or round and round.
 SCRIPT = """
 local ffi = require("ffi")
 ffi.cdef[[ typedef struct { long seconds; long microseconds; } clock_t_; int gettimeofday(clock_t_ *, void *); ]]
-local threads = {}
+threads = {}
 function setup(thread)
   thread:set("number", #threads)
   threads[#threads + 1] = thread
@@ -49,17 +65,15 @@ function response()
     wrk.thread:stop()
   end
 end
-function done(summary, latency)
-  local refused = summary.errors.status
-  local finished = 0
-  for _, thread in ipairs(threads) do finished = math.max(finished, thread:get("finished_at")) end
-  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
-  io.write(string.format(
-    '\\nRESULT {"requests": %d, "refused": %d, "broken": %d, "seconds": %f,' ..
-    '"p50_ms": %f, "p99_ms": %f, "finished_at": %f}\\n',
-    summary.requests, refused, broken, summary.duration / 1e6,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, finished))
-end
+"""
+
+
+# The request is made once for each thread: what is measured is the server and not the making of requests.
+SAME_SCRIPT = """
+threads = {{}}
+function setup(thread) threads[#threads + 1] = thread end
+wrk.method, wrk.body = {method}, {body}
+{headers}
 """
 
 
@@ -104,35 +118,37 @@ def post(
             number that is used once.
         once: send each line about once, then idle until ``seconds`` are over, instead of going round.
     """
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory, "lines.tsv")
+        data.write_text("".join("\t".join(line) + "\n" for line in lines))
+        arguments = [str(data), str(_THREADS), "once" if once else "round", prefix, path]
+        return _wrk(url, SCRIPT, arguments, connections=connections, seconds=seconds)
+
+
+def repeat(
+    url: str,
+    *,
+    connections: int,
+    seconds: float,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: str = "",
+) -> Load:
+    """Send the same request over many connections, again and again."""
+    # What JSON quotes is quoted for Lua as well, as long as it is plain text.
+    lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in (headers or {}).items()]
+    script = SAME_SCRIPT.format(method=json.dumps(method), body=json.dumps(body), headers="\n".join(lines))
+    return _wrk(url, script, [], connections=connections, seconds=seconds)
+
+
+def _wrk(url: str, script: str, arguments: Sequence[str], *, connections: int, seconds: float) -> Load:
     if shutil.which("wrk") is None:
         raise SystemExit("The benchmarks need wrk: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as directory:
-        script, data = Path(directory, "load.lua"), Path(directory, "lines.tsv")
-        script.write_text(SCRIPT)
-        data.write_text("".join("\t".join(line) + "\n" for line in lines))
-        threads = 2
-        command = [
-            "wrk",
-            "-t",
-            str(threads),
-            "-c",
-            str(connections),
-            "-d",
-            f"{round(seconds)}s",
-            "--timeout",
-            "30s",
-        ]
-        command += [
-            "-s",
-            str(script),
-            url,
-            "--",
-            str(data),
-            str(threads),
-            "once" if once else "round",
-            prefix,
-            path,
-        ]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script + _REPORT)
+        file.flush()
+        command = ["wrk", "-t", str(_THREADS), "-c", str(connections), "-d", f"{round(seconds)}s"]
+        command += ["--timeout", "30s", "-s", file.name, url, "--", *arguments]
         finished = subprocess.run(command, capture_output=True, text=True, check=True)
     result = finished.stdout.partition("\nRESULT ")[2]
     return Load(**json.loads(result))

@@ -15,8 +15,11 @@ const target = join(root, "src", "tearline", "web", "static");
 
 // What phones of the last five years run; the wallet and the counter must open on them.
 const browsers = ["chrome90", "firefox91", "safari14"];
-const scripts = ["app", "shop", "counter", "counter-worker", "rotating-qr", "scanner", "plot"];
-const styles = ["shop", "console", "merchant"];
+const scripts = [
+  "app", "shop", "counter", "counter-worker", "rotating-qr", "scanner", "plot", "rooms", "inside",
+  "gate", "gate-draw", "gate-proof-worker",
+];
+const styles = ["shop", "console", "merchant", "gate"];
 // The first view of the shop has 100 KB compressed in all; most of that is for pictures and text.
 const firstViewLimitBytes = 40_000;
 

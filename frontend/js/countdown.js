@@ -1,7 +1,7 @@
 // Counts down to the moment of each <time data-countdown>, and tells the page when it has come.
 const DAY = 86_400;
 
-function words(element, seconds) {
+export function words(element, seconds) {
   const say = (key, number) => element.dataset[key].replace("#", String(number));
   if (seconds >= DAY) return `${say("days", Math.floor(seconds / DAY))} ${say("hours", Math.floor((seconds % DAY) / 3600))}`;
   if (seconds >= 3600) return `${say("hours", Math.floor(seconds / 3600))} ${say("minutes", Math.floor((seconds % 3600) / 60))}`;

@@ -173,6 +173,19 @@ async def test_an_open_room_begins_to_queue_when_it_is_full(database: Database) 
     assert isinstance(await hall.enter(more[0]), Pass)
 
 
+async def test_an_open_room_can_be_made_to_queue_by_hand(database: Database) -> None:
+    hall = await hall_of(database, "open", max_active=5)
+    early = await hall.join(3)
+    await hall.enter(early[2])
+    await hall.move("queueing")
+    (late,) = await hall.join(1)
+    assert await hall.enter(late) == "not_called"
+    assert isinstance(await hall.enter(early[0]), Pass), "who came before is not sent to the end"
+    await hall.pass_time(1)
+    assert isinstance(await hall.enter(late), Pass)
+    await _audit_is_clean(database)
+
+
 async def test_the_dial_is_the_number_of_people_inside(database: Database) -> None:
     hall = await hall_of(database, max_active=0)
     tickets = await hall.join(20)
@@ -424,6 +437,13 @@ async def test_nothing_is_stored_for_those_who_wait(database: Database) -> None:
     async with database.connection() as connection:
         assert await connection.scalar(select(func.count()).select_from(RoomEntry)) == 0
         assert await connection.scalar(select(func.count()).select_from(RoomCall)) == 1
+
+
+async def _audit_is_clean(database: Database) -> None:
+    from tearline.insight.audit import run_audit
+
+    async with database.connection() as connection:
+        assert [(one.name, one.examples) for one in await run_audit(connection) if one.breaches] == []
 
 
 async def _campaign(database: Database) -> UUID:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from tearline.core.admission import Line, call_further, door_limit, settle_calls
+from tearline.core.admission import Line, call_further, expected_to_leave, lead_time, settle_calls
 from tearline.core.door import Door, Entry, bound, come, leave
 
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -192,9 +192,9 @@ class Day:
     def _leaving(self) -> float:
         while self.left_lately and self.left_lately[0] <= self.second - 60:
             self.left_lately.popleft()
-        lead = self.line.response.time_to_come(self.door.grace).total_seconds()
-        ending = sum(self.expire_at[self.second + ahead] for ahead in range(1, round(lead) + 1))
-        return ending + len(self.left_lately) / 60 * lead
+        lead = lead_time(self.line.response, self.door.grace, self.door.max_active)
+        ends = range(self.second + 1, self.second + 1 + int(lead.total_seconds()))
+        return expected_to_leave(sum(self.expire_at[end] for end in ends), len(self.left_lately), lead)
 
     def _is_called(self, place: int) -> None:
         chance = self.random.random

@@ -55,15 +55,16 @@ def own_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Embed
 
 @dataclass
 class Serving:
-    """``tearline serve`` as a process of its own."""
+    """``tearline serve``, or another command that serves, as a process of its own."""
 
     url: str
     environment: dict[str, str]
     log: Path
+    arguments: tuple[str, ...] = ("serve",)
     process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        command = [str(Path(sys.executable).with_name("tearline")), "serve"]
+        command = [str(Path(sys.executable).with_name("tearline")), *self.arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         async with httpx.AsyncClient() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -161,6 +162,9 @@ async def test_a_second_factor_is_set_up_and_asked_for(app: Application, client:
     code = pyotp.TOTP(secret).now()
     page = await browser.post("/console/account/totp/confirm", {"code": code})
     assert "From now on you are asked for a code" in page.text
+    recovery = re.findall(r"<code>([0-9A-Z-]{19})</code>", page.html)
+    assert len(recovery) == 10
+    assert "10 recovery codes are left." in (await browser.get("/console/account")).text
     await browser.post("/console/sign-out")
     page = await browser.sign_in("owner@example.org")
     assert "Code from your authenticator app" in page.text
@@ -170,6 +174,18 @@ async def test_a_second_factor_is_set_up_and_asked_for(app: Application, client:
     later = pyotp.TOTP(secret).at(datetime.now(UTC) + timedelta(seconds=30))
     page = await browser.post("/console/sign-in/code", {"code": later})
     assert "Overview" in page.text
+    await browser.post("/console/sign-out")
+    page = await browser.sign_in("owner@example.org")
+    assert 'href="/console/sign-in/recovery?next=/console"' in page.html
+    page = await browser.post("/console/sign-in/recovery", {"code": "0000-0000-0000-0000"})
+    assert page.status == 401 and "Recovery code" in page.text
+    page = await browser.post("/console/sign-in/recovery?next=/console/offers", {"code": recovery[3].lower()})
+    assert page.answer.url.path == "/console/offers"
+    assert "9 recovery codes are left." in (await browser.get("/console/account")).text
+    page = await browser.send("/console/account/totp/recovery", {"password": "not this one"})
+    assert page.status == 422
+    page = await browser.send("/console/account/totp/recovery", {"password": PASSWORD})
+    assert len(set(re.findall(r"<code>([0-9A-Z-]{19})</code>", page.html)) - set(recovery)) == 10
     page = await browser.post("/console/account/totp/off", {"password": "not this one"})
     assert page.status == 422
     page = await browser.post("/console/account/totp/off", {"password": PASSWORD})

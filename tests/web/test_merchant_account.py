@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -40,6 +41,9 @@ async def test_two_step_sign_in(counter: Counter) -> None:
         action="confirm",
         code=pyotp.TOTP(secret).at(now - timedelta(seconds=30)),
     )
+    codes = re.findall(r"\b(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}\b", mei.text)
+    assert "Two-step sign-in is on" in mei.text and len(codes) == 10
+    await mei.get("/merchant/account/two-step")
     assert "It is on" in mei.text
 
     again = browser(counter.app)
@@ -48,6 +52,19 @@ async def test_two_step_sign_in(counter: Counter) -> None:
     assert (await again.post(again.path, code="000000")).status_code == 401
     await again.post("/merchant/sign-in/code", code=pyotp.TOTP(secret).at(now))
     assert again.path == "/merchant"
+
+    third = browser(counter.app)
+    await third.sign_in("mei@example.org")
+    await third.get("/merchant/sign-in/recovery")
+    assert (await third.post("/merchant/sign-in/recovery", code="nothing")).status_code == 401
+    await third.post("/merchant/sign-in/recovery", code=codes[0])
+    assert third.path == "/merchant"
+    await third.get("/merchant/account/two-step/recovery")
+    assert "9 codes are left." in third.text
+    refused = await third.post("/merchant/account/two-step/recovery", password="no")
+    assert refused.status_code == 422
+    await third.post("/merchant/account/two-step/recovery", password=PASSWORD)
+    assert len(set(re.findall(r"\b(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}\b", third.text)) - set(codes)) == 10
 
     await again.get("/merchant/account/two-step")
     assert (await again.post("/merchant/account/two-step", action="stop", password="no")).status_code == 422

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -30,7 +31,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tearline.core.refusal import REASONS
+from tearline.core.roles import SYSTEM
+from tearline.core.rooms import RoomDraft
+from tearline.db import transaction
 from tearline.db.embedded import EmbeddedServer
+from tearline.waitingroom.actions import create_room
 from tearline.web.api import openapi_document
 from tearline.web.app import Application, create_app
 from tests.callers import Callers, make_callers, running, settings_for
@@ -94,11 +99,22 @@ def live(module_database_url: str) -> Iterator[tuple[str, Callers]]:
 
     async def prepare() -> Callers:
         async with running(create_app(app_settings)) as app:
-            return await make_callers(app, inventories=(10_000,))
+            callers = await make_callers(app, inventories=(10_000,))
+            services = app.litestar.state.services
+            async with transaction(services.database) as tx:
+                await create_room(tx, SYSTEM, _room_of(callers), services.now())
+            return callers
 
     callers = asyncio.run(prepare())
     with LiveServer(create_app(app_settings)) as server:
         yield server.url, callers
+
+
+def _room_of(callers: Callers) -> RoomDraft:
+    """A room that guards nothing; it shares the campaign's code, so that one parameter serves both."""
+    return RoomDraft(
+        code=callers.world.campaign_code, names={"en": "Winter"}, time_zone="Asia/Hong_Kong", max_active=10
+    )
 
 
 def known_parameters(callers: Callers, label: str) -> dict[str, str]:
@@ -180,7 +196,14 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     call("GET /api/v1/campaigns/{code}", {}, 200, **campaign)
     call("GET /api/v1/campaigns/{code}/definition", callers.operator, 200, **campaign)
     call("GET /api/v1/campaigns/{code}/figures", callers.operator, 200, **campaign)
-    for path in ("merchants", "offers", "campaigns", "members"):
+    room = {"path": {"code": "winter-1"}}
+    call("GET /api/v1/rooms/{code}", callers.operator, 200, **room)
+    call("GET /api/v1/rooms/{code}/board", callers.operator, 200, **room)
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    bypass = {"name": "Crew", "uses": 2, "expires_at": until}
+    call("POST /api/v1/rooms/{code}/bypasses", callers.operator, 201, json=bypass, **room)
+    call("GET /api/v1/rooms/{code}/bypasses", callers.operator, 200, **room)
+    for path in ("merchants", "offers", "campaigns", "rooms", "members"):
         call(f"GET /api/v1/{path}", callers.operator, 200)
 
 

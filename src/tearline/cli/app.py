@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -105,6 +105,38 @@ def serve(
     run_server(host=host, port=port, processes=processes)
 
 
+@app.command(
+    rich_help_panel=RUNNING,
+    epilog="Example: [bold]tearline gate --host 0.0.0.0 --port 8010[/]",
+)
+def gate(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Without it: TEARLINE_HOST, else 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on. Without it: TEARLINE_PORT, else 8000.", min=1, max=65535),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Gate processes, about one for each core. Without it: TEARLINE_PROCESSES, else 1.",
+            min=1,
+            max=64,
+        ),
+    ] = None,
+) -> None:
+    """Serve the waiting rooms alone, apart from what they guard.
+
+    [bold]serve[/] answers for them, too; a gate of its own keeps a crowd that
+    waits away from those who are inside. Send it every path below /gate/
+    and /static/.
+    """
+    from tearline.cli.serving import run_server
+
+    run_server(host=host, port=port, processes=processes, is_gate=True)
+
+
 @app.command(rich_help_panel=RUNNING, epilog="Example: [bold]tearline worker[/]")
 def worker() -> None:
     """Send messages and do scheduled work; run at least one beside [bold]serve[/]."""
@@ -139,6 +171,116 @@ def audit() -> None:
     from tearline.cli.upkeep import run_checks
 
     if not asyncio.run(run_checks()):
+        raise typer.Exit(1)
+
+
+@app.command(
+    rich_help_panel=KEEPING,
+    epilog="Examples:\n\n"
+    "[bold]tearline rehearse --people 2000 --stock 50000[/]\n\n"
+    "[bold]tearline rehearse --quick[/]",
+)
+def rehearse(
+    people: Annotated[
+        int,
+        typer.Option(help="Simulated visitors at a time: those in line and those inside.", min=2, max=20_000),
+    ] = 1_000,
+    stock: Annotated[
+        int,
+        typer.Option(
+            help="Prizes there will be on the day, to reckon how long they last.", min=1, max=100_000_000
+        ),
+    ] = 10_000,
+    shape: Annotated[
+        Literal["burst", "ramp", "steady"],
+        typer.Option(
+            help="How people arrive: all before the start (burst), ever more (ramp), or evenly (steady)."
+        ),
+    ] = "burst",
+    session_seconds: Annotated[
+        int, typer.Option(help="Seconds that somebody may be inside.", min=30, max=86_400)
+    ] = 1800,
+    think_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between looking at a page and acting on it, on average.", min=0.1, max=600
+        ),
+    ] = 8.0,
+    no_shows: Annotated[
+        float, typer.Option(help="Percent of those with a ticket who never come when called.", min=0, max=90)
+    ] = 10.0,
+    leavers: Annotated[
+        float, typer.Option(help="Percent of those inside who leave without a claim.", min=0, max=100)
+    ] = 10.0,
+    reloads: Annotated[float, typer.Option(help="Percent who load a page twice.", min=0, max=100)] = 10.0,
+    p95_ms: Annotated[
+        float,
+        typer.Option(
+            help="Objective: 95 of 100 requests inside are answered within so many ms.", min=1, max=60_000
+        ),
+    ] = 500.0,
+    error_percent: Annotated[
+        float,
+        typer.Option(help="Objective: fewer than so many percent of requests inside fail.", min=0, max=100),
+    ] = 0.1,
+    step_seconds: Annotated[
+        float, typer.Option(help="Seconds that each step is measured, after it has settled.", min=1, max=3600)
+    ] = 20.0,
+    max_steps: Annotated[
+        int, typer.Option(help="Settings of the dial to try at the most.", min=1, max=50)
+    ] = 8,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Web processes. Without it: TEARLINE_PROCESSES, else 1.", min=1, max=64),
+    ] = None,
+    report: Annotated[Path, typer.Option(help="File that the report is written to.")] = Path(
+        "rehearsal.html"
+    ),
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="A tiny one of seconds: shows that it works, measures nothing that counts."
+        ),
+    ] = False,
+) -> None:
+    """Rehearse a rush, and be told where to set the waiting room's dial.
+
+    How many people may be inside a waiting room at once ([bold]max_active[/])
+    depends on your machine. This finds out: simulated visitors gather, wait,
+    enter, claim and leave, with more and more of them inside, until answers
+    become slow or wrong. It ends with one sentence, such as "Set max_active to
+    400; expect the stock to last 12 minutes", and a report with plots.
+
+    It uses this installation's PostgreSQL and its own web processes, in a
+    database of its own that is dropped at the end. Nothing is sent, and
+    nobody's data are touched; but the machine is busy, so rehearse at a quiet
+    hour. Exit status 1 when no setting kept the objectives.
+
+    Needs the extra [bold]rehearsal[/] (Locust).
+    """
+    from tearline.cli.rehearsal.needs import require_locust
+
+    require_locust()
+    from tearline.cli.database import settings_for_desk_work
+    from tearline.cli.rehearsal.plan import Plan
+    from tearline.cli.rehearsal.run import run_rehearsal
+
+    plan = Plan(
+        people=people,
+        stock=stock,
+        session_seconds=session_seconds,
+        shape=shape,
+        step_seconds=step_seconds,
+        maximum_steps=max_steps,
+        no_show_share=no_shows / 100,
+        leaver_share=leavers / 100,
+        reload_share=reloads / 100,
+        think_seconds=think_seconds,
+        p95_milliseconds=p95_ms,
+        error_share=error_percent / 100,
+        processes=processes or settings_for_desk_work().processes,
+    )
+    if not run_rehearsal(plan.quick() if quick else plan, report):
         raise typer.Exit(1)
 
 

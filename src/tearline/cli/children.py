@@ -26,8 +26,12 @@ def tie_to_parent(parent: int, number: signal.Signals) -> None:
         sys.exit(0)
 
 
-def serve(listening: int, ready: int) -> None:
-    """Answer on an inherited listening socket, and write a line to ``ready`` once it does."""
+def serve(application: str, listening: int, ready: int) -> None:
+    """Answer on an inherited listening socket, and write a line to ``ready`` once it does.
+
+    Args:
+        application: what makes it, as ``module:function``.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -41,7 +45,7 @@ def serve(listening: int, ready: int) -> None:
             os.close(ready)
 
     config = uvicorn.Config(
-        "tearline.web.app:create_app",
+        application,
         factory=True,
         loop="uvloop",
         http="httptools",
@@ -75,12 +79,13 @@ def main(parent: str, kind: str, *descriptors: str) -> None:
     from tearline.cli.screen import errors, sentence_of
 
     # A web process leaves nothing behind that a client's repeat does not mend; a worker finishes its job.
-    tie_to_parent(int(parent), signal.SIGKILL if kind == "serve" else signal.SIGTERM)
+    tie_to_parent(int(parent), signal.SIGTERM if kind == "work" else signal.SIGKILL)
     try:
-        if kind == "serve":
-            serve(*(int(descriptor) for descriptor in descriptors))
+        numbers = [int(descriptor) for descriptor in descriptors]
+        if kind == "work":
+            work(*numbers)
         else:
-            work(*(int(descriptor) for descriptor in descriptors))
+            serve(f"tearline.web.app:create_{'gate' if kind == 'gate' else 'app'}", *numbers)
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None:

@@ -1,4 +1,4 @@
-"""``tearline serve`` and ``tearline worker``."""
+"""``tearline serve``, ``tearline gate`` and ``tearline worker``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from tearline.cli.supervisor import Supervisor, listen, metrics_environment, web
 from tearline.config import load_settings
 
 
-def run_server(*, host: str | None, port: int | None, processes: int | None) -> None:
-    """Serve until told to stop."""
+def run_server(*, host: str | None, port: int | None, processes: int | None, is_gate: bool = False) -> None:
+    """Serve until told to stop.
+
+    Args:
+        is_gate: answer for the waiting rooms alone.
+    """
     given: dict[str, Any] = {"host": host, "port": port, "processes": processes}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     # The address first: that it is taken should be known before a database has been started.
@@ -26,7 +30,7 @@ def run_server(*, host: str | None, port: int | None, processes: int | None) -> 
             **metrics,
         }
         address = f"http://{settings.host}:{settings.port}"
-        Supervisor(web_children(sockets), environment).run(
+        Supervisor(web_children(sockets, is_gate=is_gate), environment).run(
             lambda: errors.print(f"Serving at {address} · Ctrl-C stops it", highlight=False)
         )
 

@@ -255,12 +255,13 @@ def metrics_environment(processes: int) -> Iterator[dict[str, str]]:
         yield {METRICS_VARIABLE: directory}
 
 
-def web_children(sockets: Sequence[socket.socket]) -> list[Child]:
-    """One web process for each listening socket."""
+def web_children(sockets: Sequence[socket.socket], *, is_gate: bool = False) -> list[Child]:
+    """One web process for each listening socket; of the gate alone, or of everything."""
+    name, kind = ("gate", "gate") if is_gate else ("web", "serve")
     return [
         Child(
-            name="web" if len(sockets) == 1 else f"web {number}",
-            arguments=("serve", str(one.fileno())),
+            name=name if len(sockets) == 1 else f"{name} {number}",
+            arguments=(kind, str(one.fileno())),
             descriptors=(one.fileno(),),
         )
         for number, one in enumerate(sockets, 1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import ceil, frexp
+from math import ceil, frexp, sqrt
 
 DELAY_BUCKETS = 8
 """Into so many parts the grace time is divided, to learn how soon the called come: the last one is its second
@@ -21,8 +21,15 @@ DOOR_SHARE = 0.01
 """How far ``door_limit`` lies above ``max_active``: what an estimate may err by without anybody having to wait
 at the door."""
 
-_PRIOR_CALLED = 10.0
-"""Before anything has been seen, everyone called is taken to come, with the weight of so many calls."""
+LEAVING_WINDOW = timedelta(minutes=1)
+"""Over so long it is counted how many leave before their time."""
+
+_PRIOR_CAME = 1.25
+"""To those seen to come in each part of the grace time so many are added: before anything has been seen,
+everyone called is taken to come."""
+_MOST_MISSED = 4.0
+"""No more are taken to stay away than so many for each who comes, lest a stretch of the line that nobody stands
+behind have everybody after it called at once."""
 _PRIOR_ENTERED = 50
 """Before anything has been seen, everyone who enters is taken to take one, with the weight of so many."""
 _MEMORY_CALLED = 500.0
@@ -71,18 +78,15 @@ class Response:
         """
         bucket = delay_bucket(elapsed)
         begin, end = _bounds(bucket)
-        rest = (end - min(elapsed, end)) / (end - begin)
-        coming = sum(self.came[bucket + 1 :]) + rest * self.came[bucket] + (1 - elapsed) * _PRIOR_CALLED
-        return coming / (coming + self.missed) if coming else 0.0
+        rest = (end - elapsed) / (end - begin) * (self.came[bucket] + _PRIOR_CAME)
+        coming = rest + sum(self.came[bucket + 1 :]) + _PRIOR_CAME * (DELAY_BUCKETS - 1 - bucket)
+        missed = min(self.missed, _MOST_MISSED * (sum(self.came) + _PRIOR_CAME * DELAY_BUCKETS))
+        return coming / (coming + missed) if coming else 0.0
 
     def time_to_come(self, grace: timedelta) -> timedelta:
-        """The mean time from being called to coming, of those who came; nothing before any has been seen."""
-        came = sum(self.came)
-        if not came:
-            return timedelta()
-        return grace * sum(
-            weight / came * sum(_bounds(bucket)) / 2 for bucket, weight in enumerate(self.came)
-        )
+        """The mean time from being called to coming; near nothing before anybody has been seen to come."""
+        seen = sum(weight * sum(_bounds(bucket)) / 2 for bucket, weight in enumerate(self.came))
+        return grace * (seen / (sum(self.came) + _PRIOR_CAME * DELAY_BUCKETS))
 
     @property
     def no_show_share(self) -> float | None:
@@ -126,17 +130,39 @@ def expected_to_come(calls: Sequence[Call], response: Response, now: datetime, g
     return sum(
         call.missing * response.share_still_coming(elapsed_share(call.called_at, now, grace))
         for call in calls
+        if call.missing
     )
+
+
+def lead_time(response: Response, grace: timedelta, max_active: int) -> timedelta:
+    """How long before a place becomes free somebody is called for it.
+
+    It is the mean time that people take to come: who is slower and who is faster make up for one another.
+    In a small room they do not, and it is up to three times as long.
+    """
+    return response.time_to_come(grace) * (1 + 2 / sqrt(max(1, max_active)))
+
+
+def expected_to_leave(ending: int, left_lately: int, lead: timedelta) -> float:
+    """How many of those inside will have left when somebody called now comes.
+
+    Args:
+        ending: those whose sessions end within ``lead``.
+        left_lately: those who left before their time in the last ``LEAVING_WINDOW``.
+        lead: see ``lead_time``.
+    """
+    return ending + left_lately * (lead / LEAVING_WINDOW)
 
 
 def allowance_after(allowance: float, per_minute: int, since_last: timedelta) -> float:
     """The calls that the rate allows by now, with what was left over.
 
-    What was not used is not saved up beyond two seconds, so that a quiet time is not followed by a crowd.
+    What was not used is not saved up beyond one call and two seconds, so that a quiet time is not followed by a
+    crowd. The one is for the fraction of a call that is left over while the next ones become due.
     """
     per_second = per_minute / 60
     gained = per_second * max(0.0, since_last.total_seconds())
-    return min(max(1.0, 2 * per_second), allowance + gained)
+    return min(1 + 2 * per_second, allowance + gained)
 
 
 @dataclass(slots=True)
@@ -187,8 +213,10 @@ def call_further(line: Line, now: datetime, since_last: timedelta) -> int:
     waiting = line.joined - line.called
     free = line.max_active - line.inside + line.leaving - line.at_door
     free_now = free - expected_to_come(list(line.calls.values()), line.response, now, line.grace)
-    # Rounded to the nearest: always down would leave a place empty for ever in a room of one.
-    wanted = max(0, int(free_now / line.response.share_still_coming(0.0) + 0.5))
+    wanted = max(0, int(free_now / line.response.share_still_coming(0.0)))
+    if wanted == 0 and free_now >= 0.5:
+        # Always down would leave a place empty for ever in a room of one.
+        wanted = 1
     if line.per_minute is not None:
         line.allowance = allowance_after(line.allowance, line.per_minute, since_last)
         wanted = min(wanted, int(line.allowance))

@@ -16,7 +16,7 @@ import hmac
 SEED_BYTES = 32
 ROUNDS = 10
 MINIMUM_BITS = 8
-"""So small a domain is walked in a few microseconds, and a smaller one has too few keyed permutations."""
+"""A smaller domain is permuted in too few ways; in this one a walk takes a millisecond or two at the worst."""
 
 MAXIMUM_ARRIVALS = 2**40
 

@@ -92,6 +92,7 @@ REASONS: dict[str, Reason] = {
     "ticket_used": Reason(409, _("This ticket has been used in another browser.")),
     "wrong_proof": Reason(422, _("The check of your browser did not succeed. Please try again.")),
     "wrong_bypass": Reason(404, _("This link does not lead inside any more.")),
+    "wrong_site": Reason(422, _("This waiting room does not lead to that address.")),
     "pass_required": Reason(403, _("Please wait in line first; you are let in when it is your turn.")),
     "pass_ended": Reason(403, _("Your time inside has ended.")),
     "pass_taken": Reason(403, _("Another member is using this place. Please join the line yourself.")),

@@ -31,7 +31,7 @@ STATES = ("closed", "gathering", "open", "queueing", "ended")
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     "closed": frozenset({"gathering", "open", "queueing"}),
-    "gathering": frozenset({"queueing", "open", "closed"}),
+    "gathering": frozenset({"queueing", "open", "ended", "closed"}),
     "open": frozenset({"queueing", "ended", "closed"}),
     "queueing": frozenset({"open", "ended"}),
     "ended": frozenset({"closed", "gathering", "open", "queueing"}),
@@ -97,9 +97,10 @@ def scheduled_state(
     ends_at: datetime | None,
     now: datetime,
 ) -> str:
-    """The state that the schedule asks for at ``now``.
+    """The state that the schedule asks for at ``now``: the present one, or one that may follow it.
 
-    A moment of the schedule acts once: what somebody did by hand after it stands.
+    A moment of the schedule acts once: what somebody did by hand after it stands. Several may have passed since
+    it was last asked for. A round whose end has passed before it began is not held.
 
     Args:
         changed_at: when the state, or the schedule itself, was last set.
@@ -109,11 +110,12 @@ def scheduled_state(
         for moment, target in ((gathers_at, "gathering"), (starts_at, "queueing"), (ends_at, "ended"))
         if moment is not None and changed_at < moment <= now
     ]
+    asked = state
     for _moment, target in sorted(due, key=lambda one: one[0]):
-        is_forward = target == "ended" or state in ("closed", "gathering", "ended")
-        if is_forward and target in TRANSITIONS[state]:
-            state = target
-    return state
+        is_forward = target == "ended" or asked in ("closed", "gathering", "ended")
+        if is_forward and target in TRANSITIONS[asked]:
+            asked = target
+    return asked if asked in TRANSITIONS[state] else state
 
 
 def check_room(draft: RoomDraft) -> dict[str, str]:

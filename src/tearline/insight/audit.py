@@ -100,6 +100,30 @@ CHECKS: dict[str, str] = {
         SELECT coalesce(member.id, k.member_id) FROM member FULL JOIN member_phone k ON k.phone = member.phone
         WHERE k.member_id IS DISTINCT FROM member.id
     """,
+    "a waiting room counts those inside and those at the door right": """
+        SELECT s.room_id, s.inside, s.at_door, e.inside, e.at_door
+        FROM room_state s
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE entered_at IS NOT NULL) AS inside,
+                   count(*) FILTER (WHERE entered_at IS NULL) AS at_door
+            FROM room_entry e WHERE e.room_id = s.room_id AND e.round = s.round AND e.ended_at IS NULL) e
+        WHERE s.inside <> e.inside OR s.at_door <> e.at_door
+    """,
+    "a waiting room's calls follow one another without a gap": """
+        SELECT c.room_id, c.round, c.first, c.before
+        FROM (SELECT room_id, round, first, lag(first + size, 1, 0::bigint)
+                     OVER (PARTITION BY room_id, round ORDER BY first) AS before FROM room_call) c
+        WHERE c.first <> c.before
+        UNION ALL
+        SELECT s.room_id, s.round, s.called, coalesce(sum(c.size), 0)
+        FROM room_state s LEFT JOIN room_call c ON c.room_id = s.room_id AND c.round = s.round
+        GROUP BY s.room_id HAVING s.called <> coalesce(sum(c.size), 0)
+    """,
+    "nobody entered a waiting room whose place was never called": """
+        SELECT e.room_id, e.round, e.place FROM room_entry e
+        JOIN room_state s ON s.room_id = e.room_id AND s.round = e.round
+        WHERE e.place >= s.joined OR (s.state = 'queueing' AND e.place >= s.called)
+    """,
 }
 
 

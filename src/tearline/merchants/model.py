@@ -130,6 +130,16 @@ class StaffSession(Base):
     __table_args__ = (Index("ix_staff_session_staff_id", "staff_id"),)
 
 
+class RecoveryCode(Base):
+    """A code that signs in once in place of the authenticator app's; used up, its row is gone."""
+
+    __tablename__ = "recovery_code"
+    staff_id: Mapped[UUID] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """SHA-256; the code has 80 random bits, so that a slow hash would add nothing."""
+    created_at: Mapped[datetime]
+
+
 class ApiKey(Base):
     """A key for the API, shown once, stored as SHA-256; of the operator, or of one merchant."""
 

@@ -1,4 +1,4 @@
-"""Staff sign in: password, then the code of an authenticator app where one is set up.
+"""Staff sign in: password, then the code of an authenticator app where one is set up, or a recovery code.
 
 A failure must be kept although the answer is a refusal, so ``StaffSignIn`` opens its own transactions, and
 refuses after their commit. A try is counted *before* its password is looked at and given back when it was
@@ -27,6 +27,7 @@ from tearline.db import Database, transaction
 from tearline.merchants.audit import record_audit
 from tearline.merchants.model import AnyRow, Merchant, Staff, StaffMember, StaffSession
 from tearline.merchants.passwords import hash_password, is_right_password, needs_rehash
+from tearline.merchants.recovery import recovery_codes_left, use_recovery_code
 from tearline.merchants.sessions import SessionLifetimes, hash_of_token, open_session, staff_member
 from tearline.merchants.totp import step_of_code
 
@@ -89,7 +90,9 @@ class StaffSignIn:
     async def finish(
         self, pending_token: str, code: str, *, address: str, user_agent: str, now: datetime
     ) -> SignedIn:
-        """Finish a sign-in with the code of the authenticator app; the answer holds a new token.
+        """Finish a sign-in with the code of the authenticator app, or with one of the recovery codes.
+
+        The answer holds a new token.
 
         Raises:
             Refusal: ``wrong_totp``; ``locked``; ``too_many_attempts``; ``session_ended`` when no sign-in
@@ -101,11 +104,15 @@ class StaffSignIn:
             refuse_when_locked(staff.locked_until, now)
             secret = staff.totp_secret
             step = step_of_code(secret, code, now, staff.totp_last_step) if secret else None
-            if step is not None:
+            if step is not None or await _is_recovery(tx, staff, code, now):
                 await tx.execute(
                     update(Staff)
                     .where(Staff.id == staff.id)
-                    .values(totp_last_step=step, failed_sign_ins=0, locked_until=null())
+                    .values(
+                        totp_last_step=staff.totp_last_step if step is None else step,
+                        failed_sign_ins=0,
+                        locked_until=null(),
+                    )
                 )
                 await tx.execute(
                     delete(StaffSession).where(StaffSession.token_hash == hash_of_token(pending_token))
@@ -236,6 +243,18 @@ async def _lock_pending(tx: AsyncConnection, token: str, now: datetime) -> AnyRo
     if staff is None or await tx.scalar(select(StaffSession.staff_id).where(*waiting)) is None:
         raise Refusal("session_ended")
     return staff
+
+
+async def _is_recovery(tx: AsyncConnection, staff: AnyRow, typed: str, now: datetime) -> bool:
+    """Whether this is a recovery code of the account, whose row is locked; it is used up then."""
+    if not await use_recovery_code(tx, staff.id, typed):
+        return False
+    left = await recovery_codes_left(tx, staff.id)
+    await record_audit(
+        tx, _actor_of(staff), "staff.recovery_code_used", "staff", staff.id, {"recovery_codes": left + 1},
+        {"recovery_codes": left}, now,
+    )  # fmt: skip
+    return True
 
 
 async def count_failure(tx: AsyncConnection, staff: AnyRow, now: datetime) -> datetime | None:

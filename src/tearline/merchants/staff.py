@@ -25,6 +25,7 @@ from tearline.i18n import DEFAULT_LANGUAGE, LANGUAGES, _
 from tearline.merchants.audit import changes, record_audit
 from tearline.merchants.model import AnyRow, AnySelect, Merchant, Staff, StaffMember, Store
 from tearline.merchants.passwords import check_new_password, hash_password, is_right_password
+from tearline.merchants.recovery import drop_recovery_codes, replace_recovery_codes
 from tearline.merchants.sessions import SessionActor, end_sessions, staff_member
 from tearline.merchants.sign_in import count_failure, normalise_email, refuse_when_locked
 from tearline.merchants.totp import enrolment_uri, new_secret, step_of_code
@@ -208,8 +209,11 @@ async def begin_totp(tx: AsyncConnection, session: SessionActor, now: datetime) 
     return TotpEnrolment(secret, enrolment_uri(secret, staff.email))
 
 
-async def confirm_totp(tx: AsyncConnection, session: SessionActor, code: str, now: datetime) -> None:
+async def confirm_totp(tx: AsyncConnection, session: SessionActor, code: str, now: datetime) -> list[str]:
     """Ask for codes at sign-in from now on: the app has shown that it holds the secret.
+
+    Returns:
+        New recovery codes, to be shown once.
 
     Raises:
         Refusal: ``wrong_totp``; ``conflict`` when no enrolment was begun.
@@ -227,6 +231,33 @@ async def confirm_totp(tx: AsyncConnection, session: SessionActor, code: str, no
     )
     before, after = {"has_totp": staff.totp_secret is not None}, {"has_totp": True}
     await record_audit(tx, session.actor, "staff.totp_enabled", "staff", staff.id, before, after, now)
+    return await replace_recovery_codes(tx, staff.id, now)
+
+
+async def renew_recovery_codes(
+    database: Database, session: SessionActor, *, password: str, now: datetime
+) -> list[str]:
+    """Ten new recovery codes for the signed-in person, in place of those there are; it takes the password, as
+    ``change_own_password`` does.
+
+    Raises:
+        Refusal: ``invalid`` with the field; ``locked`` with ``minutes``; ``conflict`` without an app.
+    """
+    codes: list[str] = []
+    async with transaction(database) as tx:
+        staff = await _lock_staff(tx, session.staff.id)
+        if staff.totp_secret is None:
+            raise Refusal("conflict")
+        is_right = await _is_own_password(tx, session, staff, password, now)
+        if is_right:
+            codes = await replace_recovery_codes(tx, staff.id, now)
+            await record_audit(
+                tx, session.actor, "staff.recovery_codes_renewed", "staff", staff.id, None, None, now,
+                merchant_id=staff.merchant_id,
+            )  # fmt: skip
+    if not is_right:
+        raise Refusal("invalid", fields={"password": _("This is not your present password.")})
+    return codes
 
 
 async def disable_totp(tx: AsyncConnection, actor: Actor, staff_id: UUID, now: datetime) -> None:
@@ -263,6 +294,7 @@ async def _stop_totp(tx: AsyncConnection, actor: Actor, staff: AnyRow, now: date
         .where(Staff.id == staff.id)
         .values(totp_secret=null(), totp_new_secret=null(), totp_last_step=null())
     )
+    await drop_recovery_codes(tx, staff.id)
     before, after = {"has_totp": staff.totp_secret is not None}, {"has_totp": False}
     await record_audit(
         tx, actor, "staff.totp_disabled", "staff", staff.id, before, after, now, merchant_id=staff.merchant_id

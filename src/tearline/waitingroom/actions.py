@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.core import rooms as core
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.texts import check_localised, without_blanks
+from tearline.core.texts import check_localised, is_storable, without_blanks
 from tearline.db import new_id
 from tearline.i18n import _
 from tearline.merchants.audit import changes, record_audit
@@ -194,7 +194,7 @@ async def create_bypass(
     """
     await _locked(tx, actor, room_id, None)
     problems: dict[str, str] = {}
-    if not 1 <= len(name.strip()) <= 120:
+    if not (1 <= len(name.strip()) <= 120 and is_storable(name)):
         problems["name"] = _("Say in up to 120 characters whom it is for.")
     if not 1 <= uses <= MOST_BYPASS_USES:
         problems["uses"] = _("Give a whole number from 1 to 10,000.")

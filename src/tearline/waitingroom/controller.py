@@ -21,17 +21,19 @@ from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.admission import (
-    DELAY_BUCKETS,
+    LEAVING_WINDOW,
     Call,
     Line,
     Response,
     call_further,
+    expected_to_leave,
+    lead_time,
     settle_calls,
 )
 from tearline.core.rooms import ADMITTING, HOLDING, scheduled_state
 from tearline.db import Database, is_connection_lost, new_id, transaction
 from tearline.waitingroom.model import Room, RoomCall, RoomCampaign, RoomEntry, RoomSample, RoomState
-from tearline.waitingroom.rounds import change_state, locked_state
+from tearline.waitingroom.rounds import change_state, locked_state, record_call
 
 log = structlog.get_logger(__name__)
 
@@ -107,12 +109,13 @@ async def tick(tx: AsyncConnection, room_id: UUID, now: datetime, stock_of: Stoc
     values |= await _stock(tx, row, stock_of)
     line = await _free_places(tx, row, room, now)
     if row.state == "open" and room.queues_when_full and line.inside >= room.max_active:
-        await _begin_to_queue(tx, row, line, now)
-        values |= {"state": "queueing", "changed_at": now}
+        await change_state(tx, row, "queueing", now)
+        row = await locked_state(tx, room_id)
+        line.called, line.calls = row.called, await _calls(tx, row)
     since_last = now - row.ticked_at if row.ticked_at else timedelta(seconds=1)
     is_calling = row.state == "queueing" and not row.is_paused
     if is_calling and call_further(line, now, min(since_last, timedelta(seconds=10))):
-        await _record_call(tx, row, *list(line.calls.items())[-1])
+        await record_call(tx, row, *list(line.calls.items())[-1])
     if row.state in ADMITTING:
         values |= await _rates(tx, row, now)
     values |= {
@@ -157,11 +160,6 @@ async def _free_places(tx: AsyncConnection, row: Row[Any], room: Row[Any], now: 
         .where(*of_round, RoomEntry.entered_at.is_(None), RoomEntry.came_at <= now - grace)
         .values(ended_at=now, ended_by="gone")
     )
-    calls = await tx.execute(
-        select(RoomCall.first, RoomCall.size, RoomCall.called_at, RoomCall.came)
-        .where(RoomCall.room_id == row.room_id, RoomCall.round == row.round, RoomCall.first >= row.lapsed)
-        .order_by(RoomCall.first)
-    )
     line = Line(
         max_active=room.max_active,
         per_minute=room.per_minute,
@@ -174,41 +172,41 @@ async def _free_places(tx: AsyncConnection, row: Row[Any], room: Row[Any], now: 
         no_shows=row.no_shows,
         allowance=row.allowance,
         response=msgspec.convert(row.response, Response),
-        calls={call.first: Call(call.size, call.called_at, tuple(call.came)) for call in calls},
+        calls=await _calls(tx, row),
     )
     settle_calls(line, now)
+    line.leaving = await _leaving(tx, row, line, now)
     return line
 
 
-async def _begin_to_queue(tx: AsyncConnection, row: Row[Any], line: Line, now: datetime) -> None:
-    """An open room is full: whoever has come so far counts as called, and everyone after them waits."""
-    last, came = (
-        await tx.execute(
-            select(func.max(RoomEntry.place), func.count()).where(
-                RoomEntry.room_id == row.room_id, RoomEntry.round == row.round, RoomEntry.place >= row.called
-            )
-        )
-    ).one()
-    if came == 0:
-        return
-    size = last + 1 - row.called
-    call = Call(size, now, (came, *(0,) * (DELAY_BUCKETS - 1)))
-    line.calls[row.called] = call
-    await _record_call(tx, row, row.called, call)
-    line.called = last + 1
-
-
-async def _record_call(tx: AsyncConnection, row: Row[Any], first: int, call: Call) -> None:
-    await tx.execute(
-        insert(RoomCall).values(
-            room_id=row.room_id,
-            round=row.round,
-            first=first,
-            size=call.size,
-            called_at=call.called_at,
-            came=list(call.came),
-        )
+async def _leaving(tx: AsyncConnection, row: Row[Any], line: Line, now: datetime) -> float:
+    """How many of those inside will have left when somebody called now comes."""
+    of_round = (RoomEntry.room_id == row.room_id, RoomEntry.round == row.round)
+    lead = lead_time(line.response, line.grace, line.max_active)
+    ending = select(func.count()).where(
+        *of_round,
+        RoomEntry.ended_at.is_(None),
+        RoomEntry.entered_at.is_not(None),
+        RoomEntry.expires_at <= now + lead,
     )
+    left_lately = select(func.count()).where(
+        *of_round,
+        RoomEntry.ended_at > now - LEAVING_WINDOW,
+        RoomEntry.entered_at.is_not(None),
+        RoomEntry.ended_by.in_(("left", "finished")),
+    )
+    counted = (await tx.execute(select(ending.scalar_subquery(), left_lately.scalar_subquery()))).one()
+    return expected_to_leave(counted[0], counted[1], lead)
+
+
+async def _calls(tx: AsyncConnection, row: Row[Any]) -> dict[int, Call]:
+    """Calls whose grace time is not over, by the first of their places."""
+    calls = await tx.execute(
+        select(RoomCall.first, RoomCall.size, RoomCall.called_at, RoomCall.came)
+        .where(RoomCall.room_id == row.room_id, RoomCall.round == row.round, RoomCall.first >= row.lapsed)
+        .order_by(RoomCall.first)
+    )
+    return {call.first: Call(call.size, call.called_at, tuple(call.came)) for call in calls}
 
 
 async def _rates(tx: AsyncConnection, row: Row[Any], now: datetime) -> dict[str, float | None]:

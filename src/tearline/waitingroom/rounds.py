@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core import rooms as core
+from tearline.core.admission import DELAY_BUCKETS, Call
 from tearline.core.draw import SEED_BYTES
 from tearline.core.refusal import Refusal
-from tearline.waitingroom.model import RoomState
+from tearline.waitingroom.model import RoomCall, RoomEntry, RoomState
 
 
 async def locked_state(tx: AsyncConnection, room_id: UUID) -> Row[Any]:
@@ -68,9 +69,43 @@ async def change_state(
             "fast_per_minute": None,
             "started_at": None,
         }
+    if (row.state, target) == ("open", "queueing"):
+        values["called"] = await _call_who_came(tx, row, now)
     if core.starts(row.state, target):
         values["started_at"] = now
         if row.state == "gathering":
             # The draw: from here on the seed is public, and each of these places follows from it.
             values["gathered"] = row.joined
     await tx.execute(update(RoomState).where(RoomState.room_id == row.room_id).values(**values))
+
+
+async def record_call(tx: AsyncConnection, row: Row[Any], first: int, call: Call) -> None:
+    """Keep what was called: places from ``first`` on."""
+    await tx.execute(
+        insert(RoomCall).values(
+            room_id=row.room_id,
+            round=row.round,
+            first=first,
+            size=call.size,
+            called_at=call.called_at,
+            came=list(call.came),
+        )
+    )
+
+
+async def _call_who_came(tx: AsyncConnection, row: Row[Any], now: datetime) -> int:
+    """An open room begins to queue: all up to the last who has come count as called, and everyone after waits."""
+    last, came = (
+        await tx.execute(
+            select(func.max(RoomEntry.place), func.count()).where(
+                RoomEntry.room_id == row.room_id,
+                RoomEntry.round == row.round,
+                RoomEntry.place >= row.called,
+            )
+        )
+    ).one()
+    if came == 0:
+        return int(row.called)
+    call = Call(last + 1 - row.called, now, (came, *(0,) * (DELAY_BUCKETS - 1)))
+    await record_call(tx, row, row.called, call)
+    return int(last) + 1

@@ -27,7 +27,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import HTTPScope, Message, Receive, Scope, Send
 
 from tearline.config import Settings, load_settings
-from tearline.web import access, api, console, dev, health, merchant, metrics, problem_pages, shop
+from tearline.web import access, api, console, dev, gate, health, merchant, metrics, problem_pages, shop
 from tearline.web.api.hot import HotLane
 from tearline.web.gate.hot import GateLane, Polls
 from tearline.web.hot import Lane
@@ -48,7 +48,7 @@ _HEADERS_OF_JSON = (b"x-content-type-options", b"cache-control", b"strict-transp
 _PROCESS_NAME = secrets.token_hex(4)
 _request_numbers = itertools.count(1)
 _SLOW_SECONDS = 1.0
-_NO_CSRF_PREFIXES = ("/api/", "/static/", "/metrics", "/healthz", "/readyz")
+_NO_CSRF_PREFIXES = ("/api/", "/static/", "/metrics", "/healthz", "/readyz", "/gate/keys.json")
 
 
 class Application:
@@ -56,22 +56,27 @@ class Application:
 
     Args:
         settings: with ``database_url`` set.
+        is_gate: answer for the waiting rooms alone.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_gate: bool = False) -> None:
         self.settings = settings
+        self._is_gate = is_gate
         self._answer_headers = answer_headers(cookies_are_secure=settings.cookies_are_secure)
         # The hot lane answers nothing but JSON: what keeps a page in its place has no work there.
         self._hot_headers = [header for header in self._answer_headers if header[0] in _HEADERS_OF_JSON]
         self._lanes: Lane = ()
         self._polls: Polls | None = None
-        self.litestar = _litestar(settings, self._lifespan)
+        self.litestar = _litestar(settings, self._lifespan, is_gate=is_gate)
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
         async with open_services(self.settings) as services:
             app.state.services = services
-            self._lanes = (HotLane(services, BODY_LIMIT_BYTES).handler, GateLane(services).handler)
+            gate_lane = GateLane(services).handler
+            self._lanes = (
+                (gate_lane,) if self._is_gate else (HotLane(services, BODY_LIMIT_BYTES).handler, gate_lane)
+            )
             self._polls = Polls(services.room_watch.find)
             yield
             self._lanes = ()
@@ -132,7 +137,14 @@ def create_app(settings: Settings | None = None) -> Application:
     return Application(settings)
 
 
-def _litestar(settings: Settings, lifespan: Any) -> Litestar:
+def create_gate(settings: Settings | None = None) -> Application:
+    """The waiting rooms alone, as ``create_app`` otherwise."""
+    settings = settings or load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return Application(settings, is_gate=True)
+
+
+def _litestar(settings: Settings, lifespan: Any, *, is_gate: bool) -> Litestar:
     csrf = DefineMiddleware(
         CsrfMiddleware,
         keys=settings.secret_keys,
@@ -140,7 +152,7 @@ def _litestar(settings: Settings, lifespan: Any) -> Litestar:
         exempt_prefixes=_NO_CSRF_PREFIXES,
     )
     return Litestar(
-        route_handlers=_routes(settings),
+        route_handlers=_routes(settings, is_gate=is_gate),
         lifespan=[lifespan],
         middleware=[refuse_unreadable, csrf],
         dependencies={"services": Provide(access.services_of, sync_to_thread=False)},
@@ -162,13 +174,10 @@ def _litestar(settings: Settings, lifespan: Any) -> Litestar:
     )
 
 
-def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
-    routes: list[Router | BaseRouteHandler] = [
-        *health.routes(),
-        *problem_pages.HANDLERS,
-        api.router(),
-        *_faces(),
-    ]
+def _routes(settings: Settings, *, is_gate: bool) -> Sequence[Router | BaseRouteHandler]:
+    routes: list[Router | BaseRouteHandler] = [*health.routes(), *problem_pages.HANDLERS, gate.router()]
+    if not is_gate:
+        routes += [api.router(), shop.router(), console.router(), merchant.router()]
     if STATIC_DIRECTORY.is_dir():
         routes.append(
             create_static_files_router(
@@ -178,13 +187,9 @@ def _routes(settings: Settings) -> Sequence[Router | BaseRouteHandler]:
                 include_in_schema=False,
             )
         )
-    if settings.demo:
+    if settings.demo and not is_gate:
         routes.append(dev.router())
     return routes
-
-
-def _faces() -> list[Router]:
-    return [face.router() for face in (shop, console, merchant)]
 
 
 def _keep_forever(response: Response[Any]) -> Response[Any]:

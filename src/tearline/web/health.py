@@ -46,7 +46,9 @@ async def numbers(request: AnyRequest, services: GivenServices) -> Response[byte
     else:
         wanted = f"Bearer {token.get_secret_value()}".encode()
         # Headers are bytes of any kind, which strings of Python compare only when they are ASCII.
-        if not hmac.compare_digest(request.headers.get("authorization", "").encode("utf-8", "replace"), wanted):
+        if not hmac.compare_digest(
+            request.headers.get("authorization", "").encode("utf-8", "replace"), wanted
+        ):
             raise Refusal("wrong_key")
     body, content_type = metrics.exposition()
     # As a header: Litestar would add a charset to a media type that names one already.

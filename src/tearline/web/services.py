@@ -29,6 +29,7 @@ from tearline.waitingroom.doordesk import DoorDesk
 from tearline.waitingroom.guard import Guard
 from tearline.waitingroom.joins import JoinDesk
 from tearline.waitingroom.proof import Puzzles
+from tearline.waitingroom.site_passes import SitePasses
 from tearline.waitingroom.tokens import RoomTokens
 from tearline.waitingroom.watch import RoomWatch
 from tearline.web import metrics
@@ -61,6 +62,7 @@ class Services:
     """What this process knows of the waiting rooms: read once a second."""
     room_guard: Guard
     puzzles: Puzzles
+    site_passes: SitePasses
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def now(self) -> datetime:
@@ -127,6 +129,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             room_watch=room_watch,
             room_guard=Guard(room_watch, room_tokens, door_desk),
             puzzles=Puzzles(settings.secret_keys),
+            site_passes=SitePasses(settings.secret_keys, settings.public_url),
         )
     finally:
         # The server has stopped taking requests; those it took get their answer before connections close.

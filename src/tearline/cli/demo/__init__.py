@@ -18,6 +18,7 @@ from tearline.cli.demo.ids import id_maker
 from tearline.cli.demo.members import write_members
 from tearline.cli.demo.people import DEMO_PHONE, make_people
 from tearline.cli.demo.redemptions import make_uses
+from tearline.cli.demo.rooms import make_rooms
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.core.roles import command_actor
 from tearline.db import Database, transaction
@@ -75,6 +76,9 @@ async def seed(database: Database, report: Report) -> dict[str, str]:
         report("History", 3, 4)
         await write_uses(tx, uses)
         report("History", 4, 4)
+        report("A waiting room", 0, 1)
+        await make_rooms(tx, command_actor("tearline demo"), made, random, now)
+        report("A waiting room", 1, 1)
     async with database.engine.connect() as connection:
         # So that the first pages are planned with the sizes of the tables in mind.
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))

@@ -12,7 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from tearline.web.access import services_of
-from tearline.web.api import campaigns, claims, members, merchants, offers, redemptions
+from tearline.web.api import campaigns, claims, members, merchants, offers, redemptions, rooms
 from tearline.web.api.support import check_body, provide_actor, provide_member
 
 _DESCRIPTION = """
@@ -79,6 +79,7 @@ _HANDLERS = [
     *merchants.HANDLERS,
     *offers.HANDLERS,
     *campaigns.HANDLERS,
+    *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,
     *redemptions.HANDLERS,

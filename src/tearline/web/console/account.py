@@ -14,6 +14,7 @@ from tearline.db import transaction
 from tearline.i18n import _
 from tearline.merchants import sessions, staff
 from tearline.merchants.model import Staff
+from tearline.merchants.recovery import recovery_codes_left
 from tearline.merchants.totp import enrolment_uri
 from tearline.web.access import AnyRequest, GivenServices, GivenSession
 from tearline.web.console.support import LANGUAGE_CHOICES, act, language_cookie, save, show
@@ -37,6 +38,7 @@ CODE_FORM = Form(
     )
 )
 OFF_FORM = Form(Secret("password", _("Present password")))
+RENEWAL_FORM = Form(Secret("password", _("Present password")))
 
 
 @get("/account")
@@ -121,12 +123,35 @@ async def confirm_totp(request: AnyRequest, services: GivenServices, session: Gi
     if form.is_valid:
         try:
             async with transaction(services.database) as tx:
-                await staff.confirm_totp(tx, session, form.values["code"], services.now())
-            flash = _("From now on you are asked for a code when you sign in.")
-            return redirect(request, "/console/account", flash=flash)
+                codes = await staff.confirm_totp(tx, session, form.values["code"], services.now())
+            # Not a redirect: the codes would have to be kept somewhere to be shown after one.
+            return show(request, "recovery_codes.html", codes=codes, is_just_on=True)
         except Refusal as refusal:
             form.add_error("code" if refusal.reason == "wrong_totp" else "", refusal.sentence)
     return await _totp_page(request, services, session, form)
+
+
+@get("/account/totp/recovery")
+async def recovery_page(request: AnyRequest, services: GivenServices, session: GivenSession) -> Response[Any]:
+    """How many recovery codes are left, and the form for new ones."""
+    return await _recovery_page(request, services, session, RENEWAL_FORM.blank())
+
+
+@post("/account/totp/recovery", status_code=200)
+async def renew_recovery_codes(
+    request: AnyRequest, services: GivenServices, session: GivenSession
+) -> Response[Any]:
+    """New recovery codes in place of the old; it takes the password."""
+    form = await RENEWAL_FORM.read(request)
+    if form.is_valid:
+        try:
+            codes = await staff.renew_recovery_codes(
+                services.database, session, password=form.values["password"], now=services.now()
+            )
+            return show(request, "recovery_codes.html", codes=codes, is_just_on=False)
+        except Refusal as refusal:
+            form.add_refusal(refusal)
+    return await _recovery_page(request, services, session, form)
 
 
 @post("/account/totp/off")
@@ -184,6 +209,16 @@ async def _totp_page(
     return show(request, "totp.html", status_code=form.status_code, form=form, secret=secret)
 
 
+async def _recovery_page(
+    request: AnyRequest, services: GivenServices, session: GivenSession, form: BoundForm
+) -> Response[Any]:
+    if not session.staff.has_totp:
+        return redirect(request, "/console/account")
+    async with services.database.connection() as connection:
+        left = await recovery_codes_left(connection, session.staff.id)
+    return show(request, "recovery.html", status_code=form.status_code, form=form, codes_left=left)
+
+
 async def _page(
     request: AnyRequest,
     services: GivenServices,
@@ -195,6 +230,7 @@ async def _page(
 ) -> Response[str]:
     async with services.database.connection() as connection:
         browsers = (await connection.execute(sessions.sessions_of(session.staff.id))).all()
+        left = await recovery_codes_left(connection, session.staff.id)
     forms = {
         "password_form": password_form or PASSWORD_FORM.blank(),
         "language_form": language_form or LANGUAGE_FORM.blank({"language": session.staff.language}),
@@ -202,7 +238,13 @@ async def _page(
     }
     status_code = max(form.status_code for form in forms.values())
     return show(
-        request, "account.html", status_code=status_code, staff=session.staff, browsers=browsers, **forms
+        request,
+        "account.html",
+        status_code=status_code,
+        staff=session.staff,
+        browsers=browsers,
+        codes_left=left,
+        **forms,
     )
 
 
@@ -214,6 +256,8 @@ HANDLERS = [
     totp_page,
     totp_picture,
     confirm_totp,
+    recovery_page,
+    renew_recovery_codes,
     turn_totp_off,
     end_sessions,
     by_address,

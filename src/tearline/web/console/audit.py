@@ -82,6 +82,8 @@ ACT_NAMES = {
     "staff.locked": _("Account locked by failed sign-ins"),
     "staff.password_changed": _("Own password changed"),
     "staff.password_reset": _("New password given"),
+    "staff.recovery_code_used": _("Recovery code used"),
+    "staff.recovery_codes_renewed": _("New recovery codes made"),
     "staff.signed_in": _("Signed in"),
     "staff.signed_out": _("Signed out"),
     "staff.signed_out_everywhere": _("Signed out everywhere"),

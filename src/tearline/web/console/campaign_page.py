@@ -15,6 +15,7 @@ from tearline.core.campaigns import TRANSITIONS
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import date_time, day
 from tearline.insight.reads import CampaignFigures, campaign_figures
+from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
@@ -39,6 +40,7 @@ async def show_campaign(
         marks = await load_marks(connection, language)
         subjects = [str(campaign_id), *(str(prize.id) for prize in campaign.prizes)]
         deeds = await trail(connection, actor, subjects)
+        guard = (await guards(connection)).get(campaign_id)
     draft = campaign.draft
     bundles = {
         prize.id: [(part.quantity, part.ticket, face_of(part.ticket, language)) for part in prize.bundle]
@@ -55,6 +57,7 @@ async def show_campaign(
         audience=audience_words(draft.audience, marks, language),
         bundles=bundles,
         deeds=deeds,
+        guard=guard,
         is_live=_is_live(campaign, now),
         is_public=campaign.state in ("live", "paused"),
         state_names=STATE_NAMES,

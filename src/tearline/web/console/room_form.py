@@ -71,7 +71,10 @@ def room_form(
     """
     zones = [*TIME_ZONES, *([] if time_zone in dict(TIME_ZONES) else [(time_zone, time_zone)])]
     code = Text(
-        "code", _("Code"), maximum_length=40, help=_("Capitals, digits and hyphens; stands in the room's address.")
+        "code",
+        _("Code"),
+        maximum_length=40,
+        help=_("Capitals, digits and hyphens; stands in the room's address."),
     )
     return Form(
         Section(

@@ -62,9 +62,7 @@ async def list_rooms(request: AnyRequest, services: GivenServices, actor: GivenA
     """Every waiting room."""
     actor.require("rooms.read")
     async with services.database.connection() as connection:
-        listing = await ROOMS.page(
-            request, reads.rooms(), connection, export_path="/console/rooms/export"
-        )
+        listing = await ROOMS.page(request, reads.rooms(), connection, export_path="/console/rooms/export")
     return show(request, "rooms.html", listing=listing)
 
 

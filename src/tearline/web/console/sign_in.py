@@ -43,6 +43,14 @@ CODE_FORM = Form(
         help=_("Six digits, changing every 30 seconds."),
     ),
 )
+RECOVERY_FORM = Form(
+    Text(
+        "code",
+        _("Recovery code"),
+        maximum_length=40,
+        help=_("Sixteen letters and digits, one of the ten that you kept. Each is good once."),
+    ),
+)
 
 
 @get("/sign-in")
@@ -86,20 +94,20 @@ async def sign_in(request: AnyRequest, services: GivenServices) -> Response[Any]
     return response
 
 
-@get("/sign-in/code")
+@get(["/sign-in/code", "/sign-in/recovery"])
 async def code_page(request: AnyRequest, services: GivenServices) -> Response[Any]:
-    """The form for the code, while a sign-in waits for one."""
+    """The form for the app's code or a recovery code, while a sign-in waits for one."""
     async with services.database.connection() as connection:
         pending = await pending_staff(connection, request.cookies.get(CONSOLE_COOKIE, ""), services.now())
     if pending is None:
         return redirect(request, "/console/sign-in")
-    return _page(request, CODE_FORM.blank(), is_code=True)
+    return _page(request, _code_form(request).blank(), is_code=True)
 
 
-@post("/sign-in/code")
+@post(["/sign-in/code", "/sign-in/recovery"])
 async def enter_code(request: AnyRequest, services: GivenServices) -> Response[Any]:
     """Look at the code."""
-    form = await CODE_FORM.read(request)
+    form = await _code_form(request).read(request)
     if not form.is_valid:
         return _page(request, form, is_code=True)
     try:
@@ -130,6 +138,15 @@ async def leave(request: AnyRequest, services: GivenServices, session: GivenSess
     return response
 
 
+def _code_form(request: AnyRequest) -> Form:
+    """The form for the app's code, or for a recovery code, by the address."""
+    return RECOVERY_FORM if _is_recovery(request) else CODE_FORM
+
+
+def _is_recovery(request: AnyRequest) -> bool:
+    return request.url.path.endswith("/recovery")
+
+
 def _next(request: AnyRequest) -> str:
     path = safe_next(request.query_params.get("next"), "/console")
     is_console = path == "/console" or path.startswith(("/console/", "/console?"))
@@ -156,7 +173,9 @@ def _page(
         status_code=status_code or form.status_code,
         form=form,
         is_code=is_code,
+        is_recovery=_is_recovery(request),
         is_for_counter=is_for_counter,
+        query=f"?{request.url.query}" if request.url.query else "",
         action=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     )
 

@@ -288,4 +288,14 @@ def _bearer(headers: Headers) -> str | None:
 
 
 def _set(cookies: Iterable[Cookie]) -> list[tuple[str, str]]:
-    return [("set-cookie", cookie.to_header(header="")) for cookie in cookies]
+    return [("set-cookie", _header_of(cookie)) for cookie in cookies]
+
+
+def _header_of(cookie: Cookie) -> str:
+    """A private cookie as a header. The library's own way takes longer than all else about a join, for values
+    that may need quoting; ours are tokens, which do not."""
+    secure = "; Secure" if cookie.secure else ""
+    return (
+        f"{cookie.key}={cookie.value}; HttpOnly; Max-Age={cookie.max_age}; Path={cookie.path}; "
+        f"SameSite={cookie.samesite}{secure}"
+    )

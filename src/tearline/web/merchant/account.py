@@ -9,11 +9,13 @@ from litestar import Response, get, post
 from tearline.core.refusal import Refusal
 from tearline.db import transaction
 from tearline.i18n import LANGUAGES, _
+from tearline.merchants.recovery import recovery_codes_left
 from tearline.merchants.staff import (
     begin_totp,
     change_own_password,
     confirm_totp,
     disable_own_totp,
+    renew_recovery_codes,
     set_language,
 )
 from tearline.web.access import AnyRequest, GivenServices, GivenSession
@@ -46,6 +48,7 @@ CODE_FORM = Form(
     )
 )
 STOP_FORM = Form(Secret("password", _("Present password")))
+RENEWAL_FORM = Form(Secret("password", _("Present password")))
 
 
 @get("/account")
@@ -122,6 +125,31 @@ async def two_step_page(request: AnyRequest, session: GivenSession, here: GivenH
     return _two_step_page(request, session.staff.has_totp, STOP_FORM.blank())
 
 
+@get("/account/two-step/recovery")
+async def recovery_page(
+    request: AnyRequest, services: GivenServices, session: GivenSession, here: GivenHere
+) -> Response[Any]:
+    """How many recovery codes are left, and the form for new ones."""
+    return await _recovery_page(request, services, session, RENEWAL_FORM.blank())
+
+
+@post("/account/two-step/recovery", status_code=200)
+async def renew_codes(
+    request: AnyRequest, services: GivenServices, session: GivenSession, here: GivenHere
+) -> Response[Any]:
+    """New recovery codes in place of the old; it takes the password."""
+    form = await RENEWAL_FORM.read(request)
+    if form.is_valid:
+        try:
+            codes = await renew_recovery_codes(
+                services.database, session, password=form.values["password"], now=services.now()
+            )
+            return _codes_page(request, codes, is_just_on=False)
+        except Refusal as refusal:
+            form.add_refusal(refusal)
+    return await _recovery_page(request, services, session, form)
+
+
 @post("/account/two-step", status_code=200)
 async def change_two_step(
     request: AnyRequest,
@@ -141,9 +169,8 @@ async def change_two_step(
             if form.is_valid:
                 try:
                     async with transaction(services.database) as tx:
-                        await confirm_totp(tx, session, form.values["code"], services.now())
-                    flash = _("Two-step sign-in is on.")
-                    return redirect(request, f"{_PATH}/two-step", flash=flash)
+                        codes = await confirm_totp(tx, session, form.values["code"], services.now())
+                    return _codes_page(request, codes, is_just_on=True)
                 except Refusal as refusal:
                     if refusal.reason == "conflict":
                         return redirect(
@@ -186,4 +213,35 @@ def _two_step_page(
     )
 
 
-HANDLERS = [account_page, choose_language, password_page, change_password, two_step_page, change_two_step]
+def _codes_page(request: AnyRequest, codes: list[str], *, is_just_on: bool) -> Response[str]:
+    # Not after a redirect: the codes would have to be kept somewhere.
+    return show(request, "recovery_codes.html", section="account", codes=codes, is_just_on=is_just_on)
+
+
+async def _recovery_page(
+    request: AnyRequest, services: GivenServices, session: GivenSession, form: BoundForm
+) -> Response[Any]:
+    if not session.staff.has_totp:
+        return redirect(request, f"{_PATH}/two-step")
+    async with services.database.connection() as connection:
+        left = await recovery_codes_left(connection, session.staff.id)
+    return show(
+        request,
+        "recovery.html",
+        status_code=form.status_code,
+        section="account",
+        form=form,
+        codes_left=left,
+    )
+
+
+HANDLERS = [
+    account_page,
+    choose_language,
+    password_page,
+    change_password,
+    two_step_page,
+    change_two_step,
+    recovery_page,
+    renew_codes,
+]

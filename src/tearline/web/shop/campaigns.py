@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -26,6 +27,15 @@ from tearline.web.claiming import claim
 from tearline.web.problems import field_sentences, problem_headers
 from tearline.web.security import readable_form
 from tearline.web.services import Services
+from tearline.web.shop.inside import (
+    REFUSALS,
+    Inside,
+    drop_pass,
+    has_given_place_on,
+    pass_token,
+    session_of,
+    to_room,
+)
 from tearline.web.shop.support import (
     forget_note,
     known_member,
@@ -38,7 +48,7 @@ from tearline.web.shop.support import (
 from tearline.web.shop.tickets import coupon_face
 from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
-from tearline.web.ui.rendering import render, text_in
+from tearline.web.ui.rendering import redirect, render, text_in
 
 KEPT_GIFT_COOKIE = "tearline_gift"
 """Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""
@@ -90,11 +100,18 @@ def _state_of(page: CampaignPage) -> str:
 @get("/c/{code:str}")
 async def show_campaign(
     request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: FromPath[str]
-) -> Response[str]:
-    """The campaign, with the password that a visitor typed before signing in."""
+) -> Response[str] | Redirect:
+    """The campaign, with the password that a visitor typed before signing in; behind a room, for those inside."""
+    campaign_code = code.strip().upper()
+    try:
+        inside = session_of(request, services, campaign_code)
+    except Refusal as refusal:
+        if refusal.reason not in REFUSALS:
+            raise
+        return to_room(services, campaign_code, refusal)
     kept = read_note(request, KEPT_GIFT_COOKIE)
-    password = str(kept.get("password", "")) if kept.get("code") == code.strip().upper() else ""
-    return await _campaign_page(request, services, visitor, code, password=password)
+    password = str(kept.get("password", "")) if kept.get("code") == campaign_code else ""
+    return await _campaign_page(request, services, visitor, code, password=password, inside=inside)
 
 
 @get("/c/{code:str}/claims")
@@ -117,24 +134,34 @@ async def make_claim(
     if not password.strip():
         refusal = Refusal("invalid", fields={"password": _("Type the password first.")})
         return await _campaign_page(request, services, visitor, code, password=password, refusal=refusal)
+    campaign_code = code.strip().upper()
     try:
         answer = await claim(
             services,
             visitor,
-            code.strip().upper(),
+            campaign_code,
             password,
             _idempotency_key(form_key, password),
             address_of(request),
+            pass_token(request, services, campaign_code),
         )
     except Refusal as refusal:
         if refusal.reason in ("not_signed_in", "session_ended"):
             return _sign_in_first(request, code, password)
+        if refusal.reason in ("pass_required", "pass_ended"):
+            return _wait_first(request, services, campaign_code, password, refusal)
         if refusal.reason == "not_found":
             raise
         return await _campaign_page(
             request, services, visitor, code, password=password, form_key=form_key, refusal=refusal
         )
-    response = Redirect(f"/c/{code.strip().upper()}/claims/{answer.claim_id}", status_code=303)
+    address = f"/c/{campaign_code}/claims/{answer.claim_id}"
+    response: Response[Any] = Redirect(address, status_code=303)
+    if room := has_given_place_on(services, campaign_code):
+        response = redirect(
+            request, address, flash=_("Your place inside went to the next in line. Thank you!")
+        )
+        drop_pass(services, response, room)
     forget_note(request, response, KEPT_GIFT_COOKIE, path="/c")
     return response
 
@@ -164,6 +191,7 @@ async def show_claim(
         campaign_name=text_in(claimed.campaign_names, language),
         tickets=[coupon_face(coupon, language, now) for coupon in coupons],
         is_campaign_open=claimed.campaign_state in ("live", "paused"),
+        inside=_session_if_any(request, services, claimed.campaign_code),
     )
 
 
@@ -176,6 +204,7 @@ async def _campaign_page(
     password: str,
     form_key: str = "",
     refusal: Refusal | None = None,
+    inside: Inside | None = None,
 ) -> Response[str]:
     now, language = services.now(), language_of(request)
     async with services.database.connection() as connection:
@@ -192,6 +221,8 @@ async def _campaign_page(
         headers=headers,
         time_zone=page.time_zone,
         card=card_of(page, language),
+        inside=inside or _session_if_any(request, services, page.code),
+        is_place_taken=refusal is not None and refusal.reason == "pass_taken",
         rules=text_in(page.rules, language),
         member=member,
         standing=standing,
@@ -204,6 +235,14 @@ async def _campaign_page(
         problem=None if refusal is None else _problem_text(refusal, language),
         sign_in_path=sign_in_path(f"/c/{page.code}"),
     )
+
+
+def _session_if_any(request: AnyRequest, services: Services, campaign_code: str) -> Inside | None:
+    """The session of somebody whose claim was refused for another reason."""
+    try:
+        return session_of(request, services, campaign_code)
+    except Refusal:
+        return None
 
 
 def _problem_text(refusal: Refusal, language: str) -> str:
@@ -237,6 +276,16 @@ def _left_today(page: CampaignPage, standing: Standing | None) -> int | None:
 def _sign_in_first(request: AnyRequest, code: str, password: str) -> Redirect:
     campaign_code = code.strip().upper()
     response = Redirect(sign_in_path(f"/c/{campaign_code}"), status_code=303)
+    return _keep_gift(request, response, campaign_code, password)
+
+
+def _wait_first(
+    request: AnyRequest, services: Services, campaign_code: str, password: str, refusal: Refusal
+) -> Redirect:
+    return _keep_gift(request, to_room(services, campaign_code, refusal), campaign_code, password)
+
+
+def _keep_gift(request: AnyRequest, response: Redirect, campaign_code: str, password: str) -> Redirect:
     if password:
         values = {"code": campaign_code, "password": password}
         response.set_cookie(note_cookie(request, KEPT_GIFT_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))

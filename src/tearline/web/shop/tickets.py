@@ -14,6 +14,7 @@ from tearline.i18n.formats import day
 from tearline.offers.describe import Stub, hours_text, stub_value, until_text
 from tearline.offers.stored import validity_from
 from tearline.web.shop.support import days_left_text
+from tearline.web.ui.rendering import text_in
 
 SOON = timedelta(days=3)
 """A coupon that ends within this time says how many days are left."""

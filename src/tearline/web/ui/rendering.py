@@ -144,9 +144,7 @@ def render_text(template: str, page: Page, values: Mapping[str, Any]) -> str:
 @cache
 def environment() -> Environment:
     """The one Jinja environment."""
-    face_loaders = {
-        face: FileSystemLoader(WEB_DIRECTORY / face / "templates") for face in (*FACES, "gate")
-    }
+    face_loaders = {face: FileSystemLoader(WEB_DIRECTORY / face / "templates") for face in (*FACES, "gate")}
     shared = FileSystemLoader(WEB_DIRECTORY / "ui" / "templates")
     built = Environment(
         loader=ChoiceLoader([PrefixLoader(face_loaders), shared]),
