@@ -136,7 +136,9 @@ def repeat(
 ) -> Load:
     """Send the same request over many connections, again and again."""
     # What JSON quotes is quoted for Lua as well, as long as it is plain text.
-    lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in (headers or {}).items()]
+    lines = [
+        f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in (headers or {}).items()
+    ]
     script = SAME_SCRIPT.format(method=json.dumps(method), body=json.dumps(body), headers="\n".join(lines))
     return _wrk(url, script, [], connections=connections, seconds=seconds)
 

@@ -1,4 +1,6 @@
 // The bar of somebody inside a guarded campaign: counts down by the server's time, warns, and leads out at the end.
+import { words } from "./countdown.js";
+
 const WARNINGS_SECONDS = [60, 300];
 
 const bar = document.querySelector("[data-inside]");
@@ -7,7 +9,6 @@ function startBar() {
   const time = bar.querySelector("[data-left]");
   // The phone's clock may be wrong, but it runs: the server says how long is left.
   const until = Date.now() + Number(bar.dataset.seconds) * 1000;
-  time.dataset.countdown = String(until);
   let warned = null;
 
   function tick() {
@@ -16,6 +17,8 @@ function startBar() {
       location.replace(bar.dataset.end);
       return;
     }
+    const text = words(time, seconds);
+    if (time.textContent !== text) time.textContent = text;
     const due = WARNINGS_SECONDS.find((limit) => seconds <= limit);
     if (due !== undefined && due !== warned) {
       warned = due;

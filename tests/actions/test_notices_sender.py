@@ -19,13 +19,13 @@ from sqlalchemy.dialects import postgresql
 from werkzeug import Request, Response
 
 from tearline.core.delivery import FailureKind, RetryPolicy
-from tearline.db import Database, new_id, transaction
+from tearline.db import Database, first_id_of, new_id, transaction
 from tearline.notices.circuit import Circuit
 from tearline.notices.messages import Message, Provider, ProviderFailure, Sent
 from tearline.notices.model import Notice
 from tearline.notices.outcomes import Outcome, write_outcomes
 from tearline.notices.providers import HttpGateway, Outbox, TwilioSms
-from tearline.notices.queue import enqueue, forget_notices, withdraw
+from tearline.notices.queue import enqueue, forget_notices, old_notices, withdraw
 from tearline.notices.reads import QueueWatch, outbox, queue_state, waiting_statement
 from tearline.notices.sender import NoticeSender, SenderTimes
 
@@ -484,9 +484,49 @@ async def test_many_pages_ask_the_database_once(database: Database) -> None:
 
 async def test_old_notices_are_forgotten(database: Database) -> None:
     now = datetime.now(UTC)
-    old = await put(database, 3, now=now - timedelta(days=40))
-    await put(database, 1, now=now)
+    old = await put(database, 4)
+    await put(database, 1)
+    month_ago = now - timedelta(days=30)
     async with transaction(database) as tx:
         await tx.execute(text("UPDATE notice SET state = 'sent' WHERE id <> :id"), {"id": old[0]})
-        assert await forget_notices(tx, created_before=now - timedelta(days=30)) == 2
-        assert await forget_notices(tx, created_before=now - timedelta(days=30)) == 0
+        # As if made at the edge: the last moment that is too old, and the first that is not.
+        for position, moment in enumerate(
+            (
+                month_ago - timedelta(days=9),
+                month_ago - timedelta(milliseconds=1),
+                month_ago - timedelta(days=1),
+            )
+        ):
+            await tx.execute(
+                text("UPDATE notice SET id = :made, created_at = :at WHERE id = :id"),
+                {"made": first_id_of(moment), "at": moment, "id": old[position]},
+            )
+        await tx.execute(
+            text("UPDATE notice SET id = :made WHERE id = :id"),
+            {"made": first_id_of(month_ago), "id": old[3]},
+        )
+        # The first of them was never sent, and stays.
+        assert await forget_notices(tx, created_before=month_ago, most=1) == 1
+        assert await forget_notices(tx, created_before=month_ago) == 1
+        assert await forget_notices(tx, created_before=month_ago) == 0
+        assert await tx.scalar(text("SELECT count(*) FROM notice")) == 3
+
+
+async def test_forgetting_walks_past_no_notice_that_is_kept(database: Database) -> None:
+    now = datetime.now(UTC)
+    history = [
+        {
+            "id": new_id(), "channel": "sms", "recipient": "+85251234567", "language": "en",
+            "template": "sign_in_code", "values": {}, "state": "sent", "next_attempt_at": now,
+            "created_at": now, "expires_at": now,
+        }
+        for _ in range(5000)
+    ]  # fmt: skip
+    async with transaction(database) as tx:
+        await tx.execute(insert(Notice), history)
+        await tx.execute(text("ANALYZE notice"))
+        question = old_notices(now - timedelta(days=30), 1000).compile(
+            dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+        )
+        plan = "\n".join((await tx.exec_driver_sql(f"EXPLAIN {question}")).scalars())
+    assert "Index Cond: (id <" in plan, plan

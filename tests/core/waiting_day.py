@@ -34,6 +34,7 @@ class Habits:
         leaves: the share of those inside who leave before their time is up, at any time in it.
         reloads: the share of those inside who ask for their pass again.
         slow: the share of the others who come, but only after the grace time.
+        gives_up: the share of those at the door who go away each time that they are told to ask again.
     """
 
     no_show: Callable[[float], float] = lambda _hour: 0.1
@@ -41,6 +42,7 @@ class Habits:
     leaves: float = 0.3
     reloads: float = 0.1
     slow: float = 0.02
+    gives_up: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,13 @@ class Wave:
     people: int
 
 
-def keeps_full(max_active: int, session_seconds: int, hours: float, surplus: float = 1.3) -> list[Wave]:
-    """A burst at the start, and waves that keep a line for most of the time."""
-    per_hour = max_active * 3600 / session_seconds * surplus
-    burst = Wave(0, 1, math.ceil(2.5 * max_active))
-    # Every third hour is quiet: the line grows, and dissolves.
+def waves_of(entries_per_hour: float, hours: float, burst: int) -> list[Wave]:
+    """A burst at the start, then hours with more people than get in, and every third hour a quiet one."""
     waves = [
-        Wave(hour * 3600, 3600, math.ceil(per_hour * (0.15 if hour % 3 == 2 else 1.4)))
+        Wave(hour * 3600, 3600, math.ceil(entries_per_hour * (0.15 if hour % 3 == 2 else 1.4)))
         for hour in range(math.ceil(hours))
     ]
-    return [burst, *waves]
+    return [Wave(0, 1, burst), *waves]
 
 
 @dataclass
@@ -74,6 +73,8 @@ class Outcome:
     came_in_time: int = 0
     door_waits: list[int] = field(default_factory=list)
     missed: int = 0
+    gone: int = 0
+    """Those who went away from the door."""
     busy_seconds: int = 0
     """Seconds in which somebody waited, after the first grace time."""
     busy_inside: int = 0
@@ -172,6 +173,11 @@ class Day:
                 del self.entries[place]
                 door.inside -= 1
             self.expiring.popleft()
+        for place in list(self.at_door_since):
+            if self.entries[place].came_at <= now - door.grace:
+                self.entries[place] = self._left(place, "gone", now)
+                del self.at_door_since[place]
+                self.outcome.gone += 1
         for (first, bucket), count in door.arrivals.items():
             came = list(door.calls[first].came)
             came[bucket] += count
@@ -221,6 +227,8 @@ class Day:
         self.outcome.came_in_time += is_first
         if after.entered_at is None:
             self.at_door_since.setdefault(place, self.second)
+            if self.random.random() < self.habits.gives_up:
+                return
             self.comes.setdefault(self.second + RETRY_SECONDS, []).append(place)
             return
         since = self.at_door_since.pop(place, None)
@@ -234,12 +242,18 @@ class Day:
             self.reloading.setdefault(self.second + self.random.randrange(0, 9), []).append(place)
 
     def _leave(self, place: int, now: datetime) -> None:
-        after = leave(self.door, self.entries.get(place), "left", now)
-        if after is not None:
-            self.entries[place] = after
-            assert after.expires_at is not None
-            self.expire_at[int((after.expires_at - START).total_seconds())] -= 1
-            self.left_lately.append(self.second)
+        entry = self.entries.get(place)
+        if entry is None or entry.ended_at is not None:
+            return
+        assert entry.expires_at is not None
+        self.entries[place] = self._left(place, "left", now)
+        self.expire_at[int((entry.expires_at - START).total_seconds())] -= 1
+        self.left_lately.append(self.second)
+
+    def _left(self, place: int, how: str, now: datetime) -> Entry:
+        after = leave(self.door, self.entries[place], how, now)
+        assert after is not None
+        return after
 
     def _reload(self, place: int, now: datetime) -> None:
         """The same browser again, and a copy of its ticket in another one."""
@@ -259,10 +273,12 @@ class Day:
         outcome.seconds += 1
         outcome.most_inside = max(outcome.most_inside, door.inside)
         outcome.inside_by_second.append(door.inside)
+        assert door.at_door == len(self.at_door_since)
         if somebody_waits and self.second >= self.grace:
             outcome.busy_seconds += 1
             outcome.busy_inside += min(door.inside, door.max_active)
 
     @property
     def utilisation(self) -> float:
+        """While somebody waits, after the first grace time: the share of ``max_active`` that is inside."""
         return self.outcome.busy_inside / (self.outcome.busy_seconds * self.door.max_active)

@@ -30,7 +30,7 @@ _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SETTING = re.compile(rf"{PREFIX}[A-Z_]+[A-Z]")
 
 # Actions, in the sense of docs/locking.md, are functions that are handed a transaction or open one themselves.
-_WRITING_FOLDERS = ("campaigns", "coupons", "members", "merchants", "notices", "offers")
+_WRITING_FOLDERS = ("campaigns", "coupons", "members", "merchants", "notices", "offers", "waitingroom")
 _DESK_METHODS = ("prepare", "redeem", "release", "reverse", "look")
 
 
@@ -191,6 +191,8 @@ _PIECES = {"open_session", "count_failure"}
 def test_every_action_that_writes_has_its_row_in_locking() -> None:
     from tearline.coupons.desk import RedemptionDesk
     from tearline.merchants.sign_in import StaffSignIn
+    from tearline.waitingroom.doordesk import DoorDesk
+    from tearline.waitingroom.joins import JoinDesk
 
     page = text_of(DOCS / "locking.md")
     named = set(re.findall(r"`(?:\w+\.)?(\w+)`", page))
@@ -199,7 +201,7 @@ def test_every_action_that_writes_has_its_row_in_locking() -> None:
     missing = [f"{file}: {name}" for file, name in found if name not in named | _PIECES]
     methods = {
         name
-        for desk in (RedemptionDesk, StaffSignIn)
+        for desk in (RedemptionDesk, StaffSignIn, DoorDesk, JoinDesk)
         for name, _ in inspect.getmembers(desk, inspect.iscoroutinefunction)
         if not name.startswith("_") and name != "drain"
     }

@@ -131,6 +131,25 @@ async def test_a_change_needs_the_version_that_was_seen(client: httpx.AsyncClien
     assert (answer["limit_per_member"], answer["audience"]["any_of"]) == (3, [])
 
 
+async def test_a_picture_that_is_not_there_is_refused(client: httpx.AsyncClient, callers: Callers) -> None:
+    merchant = {"code": "dim-sum", "names": {"en": "Dim Sum"}, "kind": "dining"}
+    for path, body in (
+        ("/api/v1/offers", new_offer(callers)),
+        ("/api/v1/campaigns", new_campaign()),
+        ("/api/v1/merchants", merchant),
+    ):
+        for image in ("art/unicorn.svg", "art/tea", "https://example.org/tea.svg"):
+            answer = await client.post(path, json=body | {"image": image}, headers=callers.operator)
+            assert answer.status_code == 422, (path, image)
+            assert list(answer.json()["fields"]) == ["image"]
+        made = await client.post(path, json=body | {"image": "art/tea.svg"}, headers=callers.operator)
+        assert (made.status_code, made.json()["image"]) == (201, "art/tea.svg"), made.text
+    path = f"/api/v1/merchants/{made.json()['id']}"
+    refused = await client.patch(path, json={"image": "art/unicorn.svg"}, headers=callers.operator)
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["image"])
+    assert (await client.patch(path, json={"kind": "retail"}, headers=callers.operator)).status_code == 200
+
+
 async def test_a_write_with_a_key_happens_once(
     client: httpx.AsyncClient, callers: Callers, app: Application
 ) -> None:

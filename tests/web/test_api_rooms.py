@@ -75,9 +75,7 @@ async def test_a_room_lives_from_closed_to_ended(
 
     assert (await client.post(f"{ROOM}/pause", headers=operator)).json()["is_paused"] is True
     assert (await client.post(f"{ROOM}/resume", headers=operator)).json()["is_paused"] is False
-    dial = await client.post(
-        f"{ROOM}/dial", json={"max_active": 350, "per_minute": 60}, headers=operator
-    )
+    dial = await client.post(f"{ROOM}/dial", json={"max_active": 350, "per_minute": 60}, headers=operator)
     assert (dial.json()["max_active"], dial.json()["per_minute"]) == (350, 60)
     told = await client.post(f"{ROOM}/message", json={"messages": {"en": "Soon."}}, headers=operator)
     assert told.json()["messages"] == {"en": "Soon."}
@@ -153,7 +151,11 @@ async def test_links_past_the_line_are_made_listed_and_withdrawn(
 ) -> None:
     operator = callers.operator
     await client.post(ROOMS, json=new_room(), headers=operator)
-    body = {"name": "Stage crew", "uses": 3, "expires_at": (datetime.now(UTC) + timedelta(days=2)).isoformat()}
+    body = {
+        "name": "Stage crew",
+        "uses": 3,
+        "expires_at": (datetime.now(UTC) + timedelta(days=2)).isoformat(),
+    }
     made = await client.post(f"{ROOM}/bypasses", json=body, headers=operator)
     assert made.status_code == 201, made.text
     address = made.json().pop("address")
@@ -176,7 +178,12 @@ async def test_only_those_who_may(app: Application, client: httpx.AsyncClient, c
     services = app.litestar.state.services
     async with transaction(services.database) as tx:
         key = await create_key(
-            tx, COMMAND, name="screen in the hall", scopes={"rooms.read"}, merchant_id=None, now=services.now()
+            tx,
+            COMMAND,
+            name="screen in the hall",
+            scopes={"rooms.read"},
+            merchant_id=None,
+            now=services.now(),
         )
     reader = bearer(key.key)
     for path in (ROOMS, ROOM, f"{ROOM}/board", f"{ROOM}/bypasses"):

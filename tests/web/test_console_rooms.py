@@ -68,7 +68,9 @@ def _steps(page: Page, here: str) -> set[str]:
     return {form.action.rsplit("/", 1)[1] for form in page.forms if form.action.startswith(f"{here}/states/")}
 
 
-async def test_a_room_is_run_by_hand_from_closed_to_ended(app: Application, client: httpx.AsyncClient) -> None:
+async def test_a_room_is_run_by_hand_from_closed_to_ended(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = await console_browser(app, client, "editor")
     room_id, here = await _create(browser)
     page = await browser.get(here)
@@ -101,7 +103,9 @@ async def test_a_room_is_run_by_hand_from_closed_to_ended(app: Application, clie
     ]  # fmt: skip
 
 
-async def test_the_draw_is_committed_to_and_then_revealed(app: Application, client: httpx.AsyncClient) -> None:
+async def test_the_draw_is_committed_to_and_then_revealed(
+    app: Application, client: httpx.AsyncClient
+) -> None:
     browser = await console_browser(app, client)
     room_id, here = await _create(browser)
     await browser.post(f"{here}/states/gathering")
@@ -119,7 +123,12 @@ async def test_the_form_keeps_all_that_was_decided(app: Application, client: htt
     world = await make_world(services.database)
     room_id, here = await _create(browser, campaign_ids=str(world.campaign_id), per_minute="60")
     draft = (await _board(app, room_id)).draft
-    assert (draft.code, draft.session_seconds, draft.grace_seconds, draft.per_minute) == ("RUSH-1", 1200, 90, 60)
+    assert (draft.code, draft.session_seconds, draft.grace_seconds, draft.per_minute) == (
+        "RUSH-1",
+        1200,
+        90,
+        60,
+    )
     assert draft.starts_at == datetime(2035, 1, 1, 2, 0, tzinfo=UTC)
     assert (draft.campaign_ids, draft.sites) == ((world.campaign_id,), ("https://shop.example",))
     assert (draft.queues_when_full, draft.late_may_enter, draft.proof_of_work) == (True, False, False)
@@ -128,7 +137,11 @@ async def test_the_form_keeps_all_that_was_decided(app: Application, client: htt
     assert "Saved." in page.text, page.errors
     after = (await _board(app, room_id)).draft
     assert (after.late_may_enter, after.proof_of_work) == (True, True)
-    assert (after.starts_at, after.names, after.campaign_ids) == (draft.starts_at, draft.names, draft.campaign_ids)
+    assert (after.starts_at, after.names, after.campaign_ids) == (
+        draft.starts_at,
+        draft.names,
+        draft.campaign_ids,
+    )
 
     await browser.post(f"{here}/states/gathering")
     page = await browser.get(f"{here}/edit")
@@ -153,7 +166,11 @@ async def test_the_form_keeps_all_that_was_decided(app: Application, client: htt
         ({"grace_seconds": "5"}, "field-grace_seconds", "Enter a number from 10"),
         ({"sites": "shop.example"}, "field-sites", "without a path"),
         ({"max_active": "1000001"}, "field-max_active", "Enter a number from 0"),
-        ({"campaign_ids": "01890000-0000-7000-8000-000000000000"}, "field-campaign_ids", "Choose from the list"),
+        (
+            {"campaign_ids": "01890000-0000-7000-8000-000000000000"},
+            "field-campaign_ids",
+            "Choose from the list",
+        ),
     ],
 )
 async def test_nonsense_is_refused_where_it_is_typed(
@@ -226,7 +243,10 @@ async def test_the_board_shows_what_happens_and_refreshes_itself(
     async with transaction(app.litestar.state.services.database) as tx:
         of_room = {"room_id": room_id, "round": 1, "called_at": now}
         came = [30, 20, *[0] * (DELAY_BUCKETS - 2)]
-        rows = [{**of_room, "first": first, "size": size, "came": came} for first, size in ((300, 100), (400, 300))]
+        rows = [
+            {**of_room, "first": first, "size": size, "came": came}
+            for first, size in ((300, 100), (400, 300))
+        ]
         await tx.execute(insert(RoomCall), rows)
         samples = [
             {"room_id": room_id, "at": now - timedelta(seconds=5 * step), "inside": 180 - step, "waiting": 800,

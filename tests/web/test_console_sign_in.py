@@ -20,7 +20,7 @@ from tests.web.browsing import PASSWORD, Browser, console_browser, make_staff
 pytestmark = pytest.mark.anyio
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
-OPEN_PATHS = {"/console/sign-in", "/console/sign-in/code"}
+OPEN_PATHS = {"/console/sign-in", "/console/sign-in/code", "/console/sign-in/recovery"}
 
 
 def addresses(app: Application, method: str) -> list[str]:

@@ -133,7 +133,7 @@ async def test_whole_way_without_scripts(app: Application, client: httpx.AsyncCl
         assert (inside.status_code, inside.headers["location"]) == (303, CAMPAIGN)
         campaign = await winner.get(CAMPAIGN)
         assert campaign.status_code == 200
-        assert says(campaign.text, "You are inside.") and 'data-seconds="1' in campaign.text
+        assert says(campaign.text, "You are inside. Time left:") and 'data-seconds="1' in campaign.text
         claimed = await winner.post(
             f"{CAMPAIGN}/claims",
             data={**hidden_fields(campaign.text, f"{CAMPAIGN}/claims"), "password": "PASSWORD0"},

@@ -238,6 +238,12 @@ def test_texts_that_a_spreadsheet_would_run_are_neutralised(start: str) -> None:
     assert exports.neutralised(f"a{start}") == f"a{start}"
 
 
+def test_phone_numbers_are_exported_plainly() -> None:
+    assert exports.neutralised("+85291234567") == "+85291234567"
+    for text in ("+852 91234567", "+1+1", "+85291234567=1", "+", "-85291234567", "+٣٣٣٣", "+85291234567\n"):
+        assert exports.neutralised(text) == f"'{text}"
+
+
 values = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.uuids(), st.dates(),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=200),

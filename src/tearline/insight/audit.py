@@ -112,7 +112,8 @@ CHECKS: dict[str, str] = {
     "a waiting room's calls follow one another without a gap": """
         SELECT c.room_id, c.round, c.first, c.before
         FROM (SELECT room_id, round, first, lag(first + size, 1, 0::bigint)
-                     OVER (PARTITION BY room_id, round ORDER BY first) AS before FROM room_call) c
+                     OVER (PARTITION BY room_id ORDER BY first) AS before
+              FROM room_call JOIN room_state USING (room_id, round)) c
         WHERE c.first <> c.before
         UNION ALL
         SELECT s.room_id, s.round, s.called, coalesce(sum(c.size), 0)

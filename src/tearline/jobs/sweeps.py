@@ -21,6 +21,7 @@ from tearline.members.sign_in import forget_codes
 from tearline.merchants.idempotency import forget_answers
 from tearline.merchants.sessions import forget_ended_sessions
 from tearline.notices.queue import forget_notices
+from tearline.waitingroom.upkeep import forget_calls, forget_entries, forget_samples, forget_solutions
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,26 @@ SWEEPS = (
         "holds_forgotten",
         3600,
         lambda tx, now: forget_holds(tx, created_before=now - timedelta(days=90), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "proofs_of_work_forgotten",
+        600,
+        lambda tx, now: forget_solutions(tx, expired_before=now - timedelta(hours=1), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "room_samples_forgotten",
+        3600,
+        lambda tx, now: forget_samples(tx, taken_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "room_entries_forgotten",
+        3600,
+        lambda tx, now: forget_entries(tx, came_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
+    ),
+    Sweep(
+        "room_calls_forgotten",
+        3600,
+        lambda tx, now: forget_calls(tx, called_before=now - timedelta(days=30), most=ROWS_PER_ROUND),
     ),
     Sweep("sessions_forgotten", 3600, forget_ended_sessions),
     Sweep("answers_forgotten", 3600, lambda tx, now: forget_answers(tx, now - timedelta(days=30))),

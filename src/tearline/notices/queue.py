@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.db import new_id
+from tearline.db import first_id_of, new_id
 from tearline.notices.messages import CHANNELS
 from tearline.notices.model import Notice
 from tearline.notices.wording import TEMPLATES
@@ -67,11 +67,13 @@ async def forget_notices(tx: AsyncConnection, *, created_before: datetime, most:
 
     Phone numbers should not be kept longer than needed. Called by a scheduled job.
     """
-    # Ids begin with the time, so the oldest rows are found by the primary key alone.
-    old = (
-        select(Notice.id)
-        .where(Notice.created_at < created_before, Notice.state.in_(("sent", "failed")))
-        .order_by(Notice.id)
-        .limit(most)
+    return (await tx.execute(delete(Notice).where(Notice.id.in_(old_notices(created_before, most))))).rowcount
+
+
+def old_notices(created_before: datetime, most: int) -> Select[tuple[UUID]]:
+    """The ids that ``forget_notices`` deletes, the oldest first."""
+    # Ids begin with the time: the primary key leads to the old rows alone, and past none that is kept.
+    is_old = Notice.id < first_id_of(created_before)
+    return (
+        select(Notice.id).where(is_old, Notice.state.in_(("sent", "failed"))).order_by(Notice.id).limit(most)
     )
-    return (await tx.execute(delete(Notice).where(Notice.id.in_(old)))).rowcount

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Integer, Row, Select, case, func, select
+from sqlalchemy import Integer, Result, Row, Select, case, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -162,7 +162,7 @@ async def room_id_of(connection: AsyncConnection, code: str) -> UUID:
 
 async def guards(connection: AsyncConnection) -> dict[UUID, Row[Any]]:
     """Of each guarded campaign its room: ``id``, ``code``, ``names``, ``state``."""
-    rows = await connection.execute(
+    rows: Result[Any] = await connection.execute(
         select(RoomCampaign.campaign_id, Room.id, Room.code, Room.names, RoomState.state)
         .join(Room, Room.id == RoomCampaign.room_id)
         .join(RoomState, RoomState.room_id == Room.id)
@@ -222,7 +222,7 @@ async def samples(
 
 def bypasses_list(room_id: UUID) -> Select[Any]:
     """The room's bypass links, newest first, without their tokens."""
-    return (
+    statement: Select[Any] = (
         select(
             RoomBypass.id,
             RoomBypass.name,
@@ -233,6 +233,7 @@ def bypasses_list(room_id: UUID) -> Select[Any]:
         .where(RoomBypass.room_id == room_id)
         .order_by(RoomBypass.id.desc())
     )
+    return statement
 
 
 async def bypasses(connection: AsyncConnection, room_id: UUID) -> Sequence[Row[Any]]:

@@ -111,7 +111,17 @@ async def make_rooms(tx: AsyncConnection, actor: Actor, made: Made, random: Rand
     await copy_rows(
         tx,
         "room_entry",
-        ("room_id", "round", "place", "exchange_key", "came_at", "entered_at", "expires_at", "ended_at", "ended_by"),
+        (
+            "room_id",
+            "round",
+            "place",
+            "exchange_key",
+            "came_at",
+            "entered_at",
+            "expires_at",
+            "ended_at",
+            "ended_by",
+        ),
         (
             (room_id, 1, place, f"demo-{place}", entered, entered, entered + session, left, "left")
             for place, (entered, left) in trial.stays.items()

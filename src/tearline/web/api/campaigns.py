@@ -45,6 +45,7 @@ from tearline.web.api.support import (
     GivenKey,
     GivenLimit,
     IdempotencyKey,
+    check_picture,
     page,
     problems,
     write,
@@ -93,6 +94,7 @@ async def create_campaign(
     """Make a password campaign, as a draft without prizes."""
 
     async def work(tx: AsyncConnection) -> CampaignAnswer:
+        check_picture(data.image)
         campaign_id = await actions.create_campaign(tx, actor, new_campaign_draft(data), services.now())
         return await _answer(tx, actor, campaign_id)
 
@@ -128,6 +130,7 @@ async def update_campaign(
     """Change a campaign; what is left out stays."""
 
     async def work(tx: AsyncConnection) -> CampaignAnswer:
+        check_picture(data.image)
         actor.require("campaigns.write")
         campaign_id = await _campaign_id(tx, code)
         before = (await reads.campaign(tx, actor, campaign_id)).draft

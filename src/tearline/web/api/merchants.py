@@ -29,6 +29,7 @@ from tearline.web.api.support import (
     GivenKey,
     GivenLimit,
     IdempotencyKey,
+    check_picture,
     page,
     problems,
     write,
@@ -76,6 +77,7 @@ async def create_merchant(
     """Make a merchant."""
 
     async def work(tx: AsyncConnection) -> MerchantAnswer:
+        check_picture(data.image)
         merchant_id = await actions.create_merchant(tx, actor, now=services.now(), **data.given())
         return await _merchant_answer(tx, actor, merchant_id)
 
@@ -103,6 +105,7 @@ async def update_merchant(
     """Change a merchant; what is left out stays."""
 
     async def work(tx: AsyncConnection) -> MerchantAnswer:
+        check_picture(data.image)
         await actions.update_merchant(tx, actor, merchant_id, services.now(), **data.given())
         return await _merchant_answer(tx, actor, merchant_id)
 

@@ -29,6 +29,7 @@ from tearline.web.api.support import (
     GivenKey,
     GivenLimit,
     IdempotencyKey,
+    check_picture,
     page,
     problems,
     write,
@@ -65,6 +66,7 @@ async def create_offer(
     """Put a new offer into the library, as a draft."""
 
     async def work(tx: AsyncConnection) -> OfferAnswer:
+        check_picture(data.image)
         offer_id = await actions.create_offer(tx, actor, new_draft(data), services.now())
         return await _answer(tx, actor, offer_id)
 
@@ -90,6 +92,7 @@ async def update_offer(
     """Change an offer; what is left out stays."""
 
     async def work(tx: AsyncConnection) -> OfferAnswer:
+        check_picture(data.image)
         before = reads.draft_of(await reads.offer_row(tx, actor, offer_id))
         draft = changed_draft(before, data)
         await actions.update_offer(tx, actor, offer_id, draft, version=data.version, now=services.now())

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import REASONS, Refusal
 from tearline.core.roles import Actor
+from tearline.core.texts import check_image
 from tearline.db import transaction
 from tearline.i18n import _
 from tearline.members.tokens import MemberIdentity
@@ -27,6 +28,7 @@ from tearline.web.bodies import decode, require_json
 from tearline.web.limits import STANDING_KEY, Limit
 from tearline.web.problems import PROBLEM_MEDIA_TYPE
 from tearline.web.services import Services
+from tearline.web.ui.assets import picture_url
 from tearline.web.ui.cursors import BadCursor, Cursor
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
@@ -54,6 +56,16 @@ _COMMON_REASONS = ("malformed", "invalid", "not_signed_in", "not_found", "too_ma
 _KEY_REASONS = ("wrong_key", "not_allowed")
 _MEMBER_REASONS = ("session_ended", "member_blocked")
 _BODY_REASONS = ("too_large", "unsupported_media_type")
+
+
+def check_picture(image: object) -> None:
+    """Refuse the name of a picture that this installation does not have; what is not given passes.
+
+    What else may be wrong with a name is the action's to say.
+    """
+    if isinstance(image, str) and check_image(image) is None and picture_url(image) is None:
+        sentence = _("There is no picture of this name. Choose one of this installation's own.")
+        raise Refusal("invalid", fields={"image": sentence})
 
 
 # Who calls

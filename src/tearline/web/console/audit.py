@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 from litestar import Response, get
 from litestar.response import Stream
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.roles import Actor
-from tearline.i18n import _
+from tearline.i18n import LANGUAGES, _
 from tearline.merchants.audit import audit_entries
 from tearline.merchants.model import AuditEntry
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
@@ -108,6 +108,9 @@ _PAGES = {"offer": "offers", "campaign": "campaigns", "merchant": "merchants", "
           "member": "members", "room": "rooms"}  # fmt: skip
 _SHOWN_CHARACTERS = 300
 
+Reading: TypeAlias = str | list[tuple[str, str, str]]
+"""How a field reads: words, or of a localised text each language's tag, own name and words."""
+
 
 def _about(text: str) -> ColumnElement[bool]:
     return AuditEntry.subject_id == text
@@ -186,7 +189,9 @@ def act_words(action: str) -> str:
     return ACT_NAMES.get(action) or action.replace(".", " ").replace("_", " ").capitalize()
 
 
-def changes_of(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+def changes_of(
+    before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> list[tuple[str, Reading, Reading]]:
     """Each changed field with its two readings, shortened."""
     names = dict.fromkeys([*(before or {}), *(after or {})])
     return [(name, _shown((before or {}).get(name)), _shown((after or {}).get(name))) for name in names]
@@ -197,10 +202,21 @@ def page_of_subject(kind: str, subject_id: str) -> str:
     return f"/console/{_PAGES[kind]}/{subject_id}" if kind in _PAGES and len(subject_id) == 36 else ""
 
 
-def _shown(value: Any) -> str:
-    if value is None:
+def _shown(value: Any) -> Reading:
+    if value is None or value == {}:
         return "–"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if _is_localised(value):
+        return [(tag, LANGUAGES[tag].own_name, _short(value[tag])) for tag in LANGUAGES if tag in value]
+    return _short(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _is_localised(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        tag in LANGUAGES and isinstance(text, str) for tag, text in value.items()
+    )
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 

@@ -94,10 +94,10 @@ def campaign_form(
         ),
         section(
             _("When"),
-            Choice("time_zone", _("Time zone"), choices=zones, default=time_zone,
-                   help=_("The limit per day counts this zone's days.")),
             DateTime("starts_at", _("Starts"), time_zone=time_zone, time_zone_field="time_zone"),
             DateTime("ends_at", _("Ends"), time_zone=time_zone, time_zone_field="time_zone"),
+            Choice("time_zone", _("Time zone"), choices=zones, default=time_zone,
+                   help=_("The limit per day counts this zone's days.")),
         ),
         section(
             _("For whom"),

@@ -1,4 +1,4 @@
-"""What the operator does with a waiting room by a button or a small form: states, pause, message, links past the line."""
+"""What is done with a waiting room by a button or a small form: states, pause, message, links past the line."""
 
 from __future__ import annotations
 
