@@ -1,287 +1,42 @@
 """The whole day: a crowd gathers, is drawn into a line, let in by its turn, claims, and leaves, until all is gone.
 
-Everything goes over HTTP to a gate process and a web process as they are shipped. Visitors are coroutines that
-share a few hundred connections. Those near the front poll the gate themselves, as often as the room's document
-says (in the scale of this short day); those far from it read the copy of one shared poller, as they would a
-CDN's. Some reload, some never come, some leave without claiming, some just walk away, some repeat a claim.
+Everything goes over HTTP to a gate process and a web process as they are shipped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import heapq
-import json
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from bench.claims import prepare
+from bench.crowd import CAME_AND_WENT, LATE, NEAR, POLL_SCALE, SERVED, Crowd, Day, Visitor
 from bench.installation import Postgres, Web, make_database, web
-from bench.visitors import Answer, Client, Seen
-from tearline.core import draw
+from bench.visitors import Client, Seen
 from tearline.core.admission import door_limit
 from tearline.db import Database, transaction
 from tearline.insight.audit import run_audit
 from tearline.waitingroom.actions import move_room
-from tests.rooms import ACTOR, CODE, make_room
+from tests.rooms import ACTOR, make_room
 from tests.worlds import World
 
-NEAR = 1_000
-"""With fewer people ahead a visitor polls the gate itself."""
-POLL_SCALE = 0.25
-"""Pauses between polls are shorter by this: a session that lasts half an hour lasts seconds here."""
-JITTER = 0.2
-GRACE_SECONDS = 15
+GRACE_SECONDS = 30
+"""A quarter of the usual time to come in, as the polls are four times as frequent."""
 SESSION_SECONDS = 30
-TRIES = 5
+_POLLERS = 64
 
-LATE, NO_SHOW, LEAVES, WALKS_AWAY = 0.05, 0.05, 0.03, 0.01
-RELOADS, REPEATS, SIGNED_IN_AT_THE_DOOR = 0.05, 0.02, 0.5
-
-SERVED = frozenset({"claimed", "sold out, told by the document", "sold out, told at the claim", "no-show"})
-"""Ends of a visit where nobody was lost; those who got in and did not claim are the other two."""
-CAME_AND_WENT = frozenset({"left without claiming", "walked away"})
-
-
-@dataclass(frozen=True)
-class Day:
-    """How large a day, and how long people stay inside, in seconds."""
-
-    visitors: int
-    stock: int
-    inside: int
-    gather_seconds: float
-    stay: tuple[float, float]
-    connections: int = 256
-
-
-FULL = Day(visitors=100_000, stock=50_000, inside=2_000, gather_seconds=40, stay=(1.0, 3.0))
-QUICK = Day(visitors=1_000, stock=500, inside=100, gather_seconds=2, stay=(0.2, 0.6), connections=32)
-
-
-class Stock(msgspec.Struct):
-    """What is left, as the room's document has it."""
-
-    left: int
-
-
-class Drawn(msgspec.Struct):
-    """The draw, as the room's document has it."""
-
-    seed: str | None
-
-
-class Room(msgspec.Struct):
-    """What a visitor reads of the room's document."""
-
-    state: str
-    round: int
-    gathered: int
-    called: int
-    lapsed: int
-    stock: Stock | None
-    draw: Drawn
-    polls: list[tuple[int | None, int]]
-
-    @property
-    def is_sold_out(self) -> bool:
-        """Whether the document says that nothing is left."""
-        return self.stock is not None and self.stock.left == 0
-
-    def pause(self, place: int) -> float:
-        """Seconds until the next poll of somebody at this place."""
-        ahead = place - self.called
-        usual = next(seconds for fewer, seconds in self.polls if fewer is None or ahead < fewer)
-        return usual * POLL_SCALE * random.uniform(1 - JITTER, 1 + JITTER)
-
-
-_read_room = msgspec.json.Decoder(Room).decode
-
-
-@dataclass
-class Crowd:
-    """What all visitors of a day share, and what became of them."""
-
-    day: Day
-    gate: Client
-    shop: Client
-    seen: Seen
-    tokens: Sequence[str]
-    ends: Counter[str] = field(default_factory=Counter)
-    numbers: set[int] = field(default_factory=set)
-    changed_tickets: int = 0
-    claims: set[UUID] = field(default_factory=set)
-    changed_claims: int = 0
-    unexpected: Counter[str] = field(default_factory=Counter)
-    room: Room | None = None
-    etag: bytes = b""
-    has_started: asyncio.Event = field(default_factory=asyncio.Event)
-    far: list[tuple[int, int, asyncio.Event]] = field(default_factory=list)
-
-    async def share_polls(self) -> None:
-        """Keep the shared copy fresh: one poll a second, as its Cache-Control allows. Tells those it concerns."""
-        while True:
-            room = await self.poll("shared poll")
-            if room.draw.seed is not None:
-                self.has_started.set()
-            while self.far and (self.far[0][0] < room.called + NEAR or room.is_sold_out):
-                heapq.heappop(self.far)[2].set()
-            await asyncio.sleep(1)
-
-    async def poll(self, what: str = "poll") -> Room:
-        """The room's document, asked of the gate."""
-        headers = {"if-none-match": self.etag.decode()} if self.etag else {}
-        answer = await self.gate.ask(what, "GET", f"/gate/{CODE}/room.json", headers)
-        if answer is not None and answer.status == 200:
-            self.room, self.etag = _read_room(answer.body), answer.etag
-        assert self.room is not None, "the room's document is not to be had"
-        return self.room
-
-    async def come_near(self, place: int) -> Room:
-        """Wait, by the shared copy, until few are ahead or nothing is left; then until the next poll is due."""
-        assert self.room is not None
-        if place >= self.room.called + NEAR and not self.room.is_sold_out:
-            told = asyncio.Event()
-            heapq.heappush(self.far, (place, id(told), told))
-            await told.wait()
-        await asyncio.sleep(random.random() * self.room.pause(place))
-        return self.room
-
-
-class Visitor:
-    """One visitor's day."""
-
-    def __init__(self, crowd: Crowd, number: int) -> None:
-        self._crowd = crowd
-        self._name = f"visitor-{number}"
-        self._member = {"authorization": f"Bearer {crowd.tokens[number]}"}
-
-    async def visit(self, arrives_at: float, starts_at: float) -> None:
-        """Come, and be done one way or another."""
-        await asyncio.sleep(max(0.0, arrives_at - time.monotonic()))
-        try:
-            end = await self._visit()
-        except Exception as error:
-            end = f"lost: {error!r}"
-        self._crowd.ends[end] += 1
-
-    async def _visit(self) -> str:
-        crowd = self._crowd
-        ticket, number = await self._join()
-        await crowd.has_started.wait()
-        assert crowd.room is not None
-        if random.random() < NO_SHOW:
-            return "no-show"
-        await asyncio.sleep(random.random() * crowd.room.pause(10**9))
-        room, place = crowd.room, number
-        assert room.draw.seed is not None
-        if number < room.gathered:
-            place = draw.place(bytes.fromhex(room.draw.seed), number, room.gathered)
-        room = await crowd.come_near(place)
-        while place >= room.called:
-            if room.is_sold_out:
-                return "sold out, told by the document"
-            await asyncio.sleep(room.pause(place))
-            room = await crowd.poll()
-        held = await self._enter(ticket)
-        if held is None:
-            return "sold out, told by the document"
-        await asyncio.sleep(random.uniform(*crowd.day.stay))
-        fate = random.random()
-        if fate < WALKS_AWAY:
-            return "walked away"
-        is_claimed = fate >= WALKS_AWAY + LEAVES and await self._claim(held)
-        if not is_claimed:
-            bearer = {"authorization": f"Bearer {held}"}
-            await self._post(crowd.gate, "departure", f"/gate/{CODE}/departures", bearer, {}, (204,))
-        if fate < WALKS_AWAY + LEAVES:
-            return "left without claiming"
-        return "claimed" if is_claimed else "sold out, told at the claim"
-
-    async def _join(self) -> tuple[str, int]:
-        crowd, path = self._crowd, f"/gate/{CODE}/joins"
-        answer = await self._post(crowd.gate, "join", path, {}, {}, (200,))
-        joined = json.loads(answer.body)
-        ticket, number = str(joined["ticket"]), int(joined["number"])
-        crowd.numbers.add(number)
-        if random.random() < RELOADS:
-            bearer = {"authorization": f"Bearer {ticket}"}
-            again = await self._post(crowd.gate, "reload", path, bearer, {}, (200,))
-            crowd.changed_tickets += json.loads(again.body)["number"] != number
-        return ticket, number
-
-    async def _enter(self, ticket: str) -> str | None:
-        """The pass; None when everything is gone before there was room."""
-        crowd = self._crowd
-        headers = {"authorization": f"Bearer {ticket}"}
-        if random.random() < SIGNED_IN_AT_THE_DOOR:
-            headers["tearline-member"] = self._member["authorization"]
-        while True:
-            answer = await self._post(
-                crowd.gate,
-                "exchange",
-                f"/gate/{CODE}/passes",
-                headers,
-                {"exchange_key": self._name},
-                (200, 409),
-            )
-            content = json.loads(answer.body)
-            if answer.status == 200:
-                return str(content["pass"])
-            if content["reason"] != "room_full":
-                raise LookupError(content["reason"])
-            if crowd.room is not None and crowd.room.is_sold_out:
-                return None
-            await asyncio.sleep(content["retry_after_seconds"])
-
-    async def _claim(self, held: str) -> bool:
-        crowd = self._crowd
-        headers = {**self._member, "tearline-pass": held, "idempotency-key": self._name}
-        path, body = "/api/v1/campaigns/WINTER-1/claims", {"password": "PASSWORD0"}
-        answer = await self._post(crowd.shop, "claim", path, headers, body, (201, 200, 409))
-        content = json.loads(answer.body)
-        if answer.status == 409:
-            if content["reason"] != "sold_out":
-                raise LookupError(content["reason"])
-            return False
-        crowd.claims.add(UUID(content["claim_id"]))
-        if random.random() < REPEATS:
-            again = await self._post(crowd.shop, "repeated claim", path, headers, body, (200,))
-            crowd.changed_claims += json.loads(again.body)["claim_id"] != content["claim_id"]
-        return True
-
-    async def _post(
-        self,
-        client: Client,
-        what: str,
-        path: str,
-        headers: dict[str, str],
-        body: Any,
-        expected: tuple[int, ...],
-    ) -> Answer:
-        """An expected answer, asked for again after an error, as any client would."""
-        for attempt in range(TRIES):
-            answer = await client.ask(what, "POST", path, headers, msgspec.json.encode(body))
-            if answer is None:
-                await asyncio.sleep(1 + attempt)
-            elif answer.status in expected:
-                return answer
-            else:
-                self._crowd.unexpected[f"{what}: {answer.status}"] += 1
-                raise LookupError(f"{what}: {answer.status} {answer.body[:200]!r}")
-        raise LookupError(f"{what}: no answer")
+FULL = Day(visitors=100_000, stock=50_000, inside=2_000, gather_seconds=40, stay=(2.0, 5.0))
+QUICK = Day(visitors=400, stock=200, inside=100, gather_seconds=2, stay=(0.2, 0.6), connections=32)
 
 
 def rush(console: Console, database_server: Postgres, *, quick: bool) -> dict[str, Any]:
@@ -325,7 +80,14 @@ async def _live(
     url: str, day: Day, room_id: UUID, tokens: Sequence[str], gate: Web, shop: Web, status: Any
 ) -> tuple[Crowd, list[tuple[float, int, int, int]], float]:
     seen = Seen()
-    clients = Client(gate.url, day.connections, seen), Client(shop.url, day.connections, seen)
+    clients = [
+        Client(url, connections, seen)
+        for url, connections in (
+            (gate.url, day.connections),
+            (gate.url, _POLLERS),
+            (shop.url, day.connections),
+        )
+    ]
     for client in clients:
         await client.open()
     crowd = Crowd(day, *clients, seen, tokens)
@@ -349,12 +111,15 @@ async def _live(
         ]
         await asyncio.sleep(starts_at - time.monotonic())
         await move("queueing")
-        await asyncio.wait(visits)
+        everybody = asyncio.ensure_future(asyncio.gather(*visits))
+        await asyncio.wait([everybody, *chores], return_when=asyncio.FIRST_COMPLETED)
+        for task in (everybody, *chores):
+            if task.done():
+                # A chore ends only by failing, and then the day has not been watched.
+                await task
         for chore in chores:
             chore.cancel()
-        for outcome in await asyncio.gather(*chores, return_exceptions=True):
-            if not isinstance(outcome, asyncio.CancelledError):
-                raise RuntimeError("the day was not watched to its end") from outcome
+        await asyncio.gather(*chores, return_exceptions=True)
         for client in clients:
             client.close()
     return crowd, samples, opened_at
@@ -382,7 +147,7 @@ async def _watch(
                 f"{len(crowd.numbers):,} came · {called:,} called · {inside:,} inside · {left:,} left"
                 f" · {crowd.ends.total():,} done"
             )
-            for client in (crowd.gate, crowd.shop):
+            for client in (crowd.gate, crowd.poller, crowd.shop):
                 client.give_up_the_overdue()
             await asyncio.sleep(0.25)
 
@@ -444,7 +209,7 @@ def _figures(
     steady = [
         inside for at, inside, _, left in samples if at > books["started_at"] + 10 and left > day.inside
     ]
-    most_inside = max(books["most_inside"], max(inside for _, inside, _, _ in samples))
+    most_inside = max(books["most_inside"], *(inside for _, inside, _, _ in samples))
     lost = day.visitors - sum(crowd.ends[end] for end in SERVED | CAME_AND_WENT)
     lost += books["claims_told_but_not_written"] + books["claims_written_but_not_told"]
     lost += crowd.changed_tickets + crowd.changed_claims + day.visitors - len(crowd.numbers)

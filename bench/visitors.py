@@ -7,9 +7,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 30.0
+KEPT_SECONDS = 2.0
+"""A connection that has been idle for longer is made anew: the server drops those idle for five seconds, and
+what is sent at that very moment would be lost."""
 _END = b"\r\n\r\n"
 
 
@@ -52,14 +56,14 @@ class Client:
         self._host, self._port = address.hostname, address.port
         self._connections = connections
         self._seen = seen
-        self._all: list[_Connection] = []
+        self._all: set[_Connection] = set()
         self._idle: deque[_Connection] = deque()
         self._waiting: deque[asyncio.Future[_Connection]] = deque()
 
     async def open(self) -> None:
         """Make all connections."""
         for _ in range(self._connections):
-            await self._connect()
+            self._give_back(await self._connect())
 
     def close(self) -> None:
         """Drop all connections."""
@@ -82,12 +86,12 @@ class Client:
         started = time.perf_counter()
         connection = await self._take()
         try:
+            if connection.is_stale:
+                connection = await self._replace(connection)
             answer = await connection.ask(request)
         except OSError as error:
             self._seen.errors[f"{what}: {type(error).__name__}"] += 1
-            self._all.remove(connection)
-            connection.close()
-            await self._connect()
+            self._give_back(await self._replace(connection))
             return None
         self._give_back(connection)
         self._seen.seconds.setdefault(what, []).append(time.perf_counter() - started)
@@ -98,18 +102,23 @@ class Client:
 
     def give_up_the_overdue(self) -> None:
         """Break off what has had no answer for too long; to be called every second or so."""
-        for one in self._all:
+        for one in list(self._all):
             one.give_up_when_overdue()
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, self._host, self._port)
-        self._all.append(connection)
-        self._give_back(connection)
+        self._all.add(connection)
+        return connection
+
+    async def _replace(self, connection: _Connection) -> _Connection:
+        self._all.discard(connection)
+        connection.close()
+        return await self._connect()
 
     async def _take(self) -> _Connection:
         if self._idle:
-            return self._idle.popleft()
+            return self._idle.pop()
         waiter: asyncio.Future[_Connection] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         return await waiter
@@ -129,14 +138,19 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
         self._answer: asyncio.Future[Answer] | None = None
         self._asked_at = 0.0
-        self._lost: Exception | None = None
+        self._answered_at = time.monotonic()
+        self._is_lost = False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the server has dropped it or may do so soon."""
+        return self._is_lost or time.monotonic() - self._answered_at > KEPT_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._lost = error or ConnectionResetError()
+        self._is_lost = True
         self._fail(ConnectionResetError())
 
     def close(self) -> None:
@@ -144,7 +158,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     async def ask(self, request: bytes) -> Answer:
-        if self._lost is not None or self._transport is None:
+        if self._is_lost or self._transport is None:
             raise ConnectionResetError
         self._answer = asyncio.get_running_loop().create_future()
         self._asked_at = time.monotonic()
@@ -166,6 +180,7 @@ class _Connection(asyncio.Protocol):
         if len(body) < int(values.get(b"content-length", b"0")):
             return
         answer, self._answer = self._answer, None
+        self._answered_at = time.monotonic()
         if not answer.done():
             answer.set_result(Answer(int(lines[0].split(b" ", 2)[1]), body, values.get(b"etag", b"")))
 

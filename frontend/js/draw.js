@@ -24,19 +24,21 @@ export function place(seed, arrival, arrivals) {
   const bits = arrivals > 1 ? Math.floor(Math.log2(arrivals - 1)) + 1 : 0;
   const half = 2 ** (Math.max(MINIMUM_BITS, bits + 1) >> 1);
   let value = arrival;
-  do value = permute(key, value, half);
+  do value = permute(key, arrivals, value, half);
   while (value >= arrivals);
   return value;
 }
 
-function permute(key, value, half) {
+function permute(key, arrivals, value, half) {
   let left = Math.floor(value / half);
   let right = value % half;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const message = new Uint8Array(5);
+    const message = new Uint8Array(13);
     const view = new DataView(message.buffer);
     view.setUint8(0, round);
-    view.setUint32(1, right);
+    view.setUint32(1, Math.floor(arrivals / 2 ** 32));
+    view.setUint32(5, arrivals % 2 ** 32);
+    view.setUint32(9, right);
     const digest = hmac(sha256, key, message);
     const mixed = new DataView(digest.buffer, digest.byteOffset).getUint32(0) & (half - 1);
     [left, right] = [right, left ^ mixed];

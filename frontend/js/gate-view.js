@@ -11,7 +11,7 @@ export class View {
     this.root = root;
     this.speech = speech;
     this.language = document.documentElement.lang;
-    this.plainTitle = document.title.split(" · ").slice(-2).join(" · ");
+    this.plainTitle = root.dataset.title;
     this.announced = null;
     this.isStaying = false;
     const stay = this.find("stay");
@@ -53,6 +53,10 @@ export class View {
     this.put("drawn", this.speech.number(room.gathered));
     this.put("commitment", room.draw.commitment ?? "");
     this.put("seed", room.draw.seed ?? "");
+    const hasSeed = room.draw.seed !== null;
+    this.find("before-draw").hidden = hasSeed;
+    this.find("after-draw").hidden = !hasSeed;
+    this.find("draw").hidden = !room.draw.commitment || room.state === "closed" || (hasSeed && room.gathered === 0);
     if (number !== null) this.put("arrival", this.speech.say("arrival", { n: this.speech.number(number + 1) }));
     for (const row of this.all("arrival-row")) row.hidden = number === null;
     this.put("place", place === null ? "…" : this.speech.number(place + 1));

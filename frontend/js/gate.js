@@ -11,9 +11,21 @@ const LONGEST_PAUSE_SECONDS = 60;
 const DOOR_SECONDS = 3;
 const GOING_IN_MILLISECONDS = 1200;
 const MOST_PROOFS = 3;
+const PATIENCE_MILLISECONDS = 15_000;
 // What a refused ticket leads to; all others are waited out.
 const STATE_OF_REFUSAL = { room_full: "door", turn_missed: "missed", ticket_used: "used", pass_ended: "over" };
 const LASTING = new Set(["missed", "used", "over", "inside"]);
+
+// As fetch; what was sent before the phone fell asleep must not be waited for.
+async function ask(address, options) {
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE_MILLISECONDS);
+  try {
+    return await fetch(address, { ...options, signal: patience.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 const root = document.querySelector("[data-gate]");
 
@@ -78,7 +90,7 @@ class Gate {
 
   async poll() {
     // Asked of the server each time, and answered from the browser's own copy when nothing has changed.
-    const answer = await fetch(`${this.base}/room.json`, { cache: "no-cache", credentials: "omit" });
+    const answer = await ask(`${this.base}/room.json`, { cache: "no-cache", credentials: "omit" });
     if (!answer.ok) throw new Error(String(answer.status));
     this.room = await answer.json();
     if (this.room.round !== this.round && this.number !== null) this.loseNumber();
@@ -129,7 +141,7 @@ class Gate {
   }
 
   async prove() {
-    const answer = await fetch(`${this.base}/challenge`, { cache: "no-store" });
+    const answer = await ask(`${this.base}/challenge`, { cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
     return solve(await answer.json(), root.dataset.proof);
   }
@@ -157,7 +169,7 @@ class Gate {
   }
 
   async post(name, body) {
-    const answer = await fetch(`${this.base}/${name}`, {
+    const answer = await ask(`${this.base}/${name}`, {
       method: "POST",
       headers: { "content-type": "application/json", "accept-language": document.documentElement.lang },
       body: JSON.stringify(body),

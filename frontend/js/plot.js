@@ -43,7 +43,11 @@ function options(plot) {
       trigger: "axis", renderMode: "richText", backgroundColor: card, borderColor: line, textStyle: { color: ink },
       valueFormatter: (value) => `${say.format(value)}${plot.unit ? ` ${plot.unit}` : ""}`,
     },
-    xAxis: { type: "category", data: plot.categories, ...axis, splitLine: { show: false } },
+    // The outermost labels are turned inwards: on a phone a centred one would be cut at the canvas' edge.
+    xAxis: {
+      type: "category", data: plot.categories, ...axis, splitLine: { show: false },
+      axisLabel: { ...axis.axisLabel, alignMinLabel: "left", alignMaxLabel: "right", hideOverlap: true },
+    },
     yAxis: { type: "value", minInterval: 1, ...axis, axisLabel: { ...axis.axisLabel, formatter: (value) => say.format(value) } },
     series: plot.series.map(([name, data]) => ({
       name, data, type: plot.kind, stack: plot.isStacked ? "all" : undefined, smooth: false,

@@ -366,7 +366,8 @@ class _Gateway:
     def _address(self, visit: _Visit) -> str:
         """Where the visitor is, without the pass. The host is the site's own, whatever the request says."""
         query = "&".join(part for part in visit.query.split("&") if not _is_parameter(part))
-        return self._verifier.audience + visit.path + (f"?{query}" if query else "")
+        path = visit.path if visit.path.startswith("/") else f"/{visit.path}"
+        return self._verifier.audience + path + (f"?{query}" if query else "")
 
     def _to_the_room(self, visit: _Visit, refused: str | None = None) -> _Answer:
         # Whoever holds a pass in the room and brings one that does not let in here would be sent to and fro

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from tearline.core import draw
 from tearline.db import Database, transaction
 from tearline.members.tokens import MemberTokens
 from tearline.waitingroom import actions
-from tearline.waitingroom.model import RoomState
+from tearline.waitingroom.model import Room, RoomState
 from tearline.web.app import create_app
 from tests.browser.chromium import WCAG, chromium, serving, violations
 from tests.browser.pages import Watch
@@ -176,25 +175,28 @@ async def test_from_gathering_to_the_claim(database: Database, database_url: str
 
 
 async def test_the_session_warns_and_ends(database: Database, database_url: str) -> None:
-    async with hall(database, database_url, "open") as room, chromium() as browser:
-        async with visitor(browser, room) as (page, _context):
-            await page.goto(room.address + CAMPAIGN)
-            await page.wait_for_url(room.address + CAMPAIGN)
-            await page.clock.install()
-            await page.reload()
-            warning = page.locator("[data-warning]")
-            await expect(warning).to_be_hidden()
-            await page.clock.fast_forward(25 * 60 * 1000 + 30_000)
-            await expect(warning).to_have_text("Less than five minutes are left.")
-            await looks_well(page)
-            await page.clock.fast_forward(3 * 60 * 1000 + 40_000)
-            await expect(warning).to_have_text("Less than a minute is left.")
-            await page.clock.fast_forward(60_000)
-            await page.wait_for_url("**/done**")
-            await expect(page.get_by_text("Your time inside has ended.")).to_be_visible()
-            await page.get_by_role("button", name="Join the line again").click()
-            await page.wait_for_url(room.address + CAMPAIGN)
-            assert (await room.state()).inside == 1, "the first place was given back"
+    async with (
+        hall(database, database_url, "open") as room,
+        chromium() as browser,
+        visitor(browser, room) as (page, _context),
+    ):
+        await page.goto(room.address + CAMPAIGN)
+        await page.wait_for_url(room.address + CAMPAIGN)
+        await page.clock.install()
+        await page.reload()
+        warning = page.locator("[data-warning]")
+        await expect(warning).to_be_hidden()
+        await page.clock.fast_forward(25 * 60 * 1000 + 30_000)
+        await expect(warning).to_have_text("Less than five minutes are left.")
+        await looks_well(page)
+        await page.clock.fast_forward(3 * 60 * 1000 + 40_000)
+        await expect(warning).to_have_text("Less than a minute is left.")
+        await page.clock.fast_forward(60_000)
+        await page.wait_for_url("**/done**")
+        await expect(page.get_by_text("Your time inside has ended.")).to_be_visible()
+        await page.get_by_role("button", name="Join the line again").click()
+        await page.wait_for_url(room.address + CAMPAIGN)
+        assert (await room.state()).inside == 1, "the first place was given back"
 
 
 async def test_waiting_outlasts_a_lost_connection(database: Database, database_url: str) -> None:
@@ -259,15 +261,17 @@ async def test_the_door_and_a_proof_of_work(database: Database, database_url: st
         await page.wait_for_url(room.address + CAMPAIGN)
 
 
-async def test_the_start_by_the_clock_and_one_who_sleeps(database: Database, database_url: str) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=4)
+async def test_the_start_by_the_clock(database: Database, database_url: str) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
     async with (
-        hall(database, database_url, "gathering", max_active=5, starts_at=soon) as room,
+        hall(database, database_url, "gathering", max_active=5, starts_at=later) as room,
         chromium() as browser,
         visitor(browser, room) as (page, _context),
     ):
         await page.goto(room.gate)
-        await expect(state(page, "gathering", "called", "inside")).to_be_visible()
+        await expect(state(page, "gathering")).to_be_visible()
+        await expect(page.get_by_text("Arrival no. 1").first).to_be_visible()
+        async with transaction(room.database) as tx:
+            await tx.execute(update(Room).values(starts_at=datetime.now(UTC) + timedelta(seconds=2)))
         await page.wait_for_url(room.address + CAMPAIGN)
-        await asyncio.sleep(0)
         assert (await room.state()).gathered == 1

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,9 +22,10 @@ from playwright.async_api import Browser, BrowserContext, Page
 from tearline.cli.demo import seed
 from tearline.cli.demo.people import DEMO_PHONE
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
-from tearline.db import Database
+from tearline.db import Database, transaction
 from tearline.db.embedded import EmbeddedServer
 from tearline.members.tokens import MemberTokens
+from tearline.waitingroom.actions import move_room
 from tearline.web.app import create_app
 from tearline.web.ui.page import LANGUAGE_COOKIE
 from tests.browser.chromium import chromium
@@ -32,6 +33,7 @@ from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, RouteMap, Scene, View, crawl, faults
 from tests.callers import SECRET, settings_for
 from tests.conftest import TEMPLATE, url_of
+from tests.rooms import ACTOR, make_room
 
 # The console has many pages, and a busy machine is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -43,9 +45,12 @@ LOCALES = {"en": "en-HK", "zh-Hant": "zh-HK", "zh-Hans": "zh-CN", "th": "th-TH"}
 
 REACHED_OTHERWISE = {
     "/sign-in", "/sign-in/code", "/console/sign-in", "/console/sign-in/code", "/merchant/sign-in",
-    "/merchant/sign-in/code",
+    "/merchant/sign-in/code", "/console/sign-in/recovery", "/merchant/sign-in/recovery",
+    "/console/account/totp/recovery", "/merchant/account/two-step/recovery",
     "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
     "/console/campaigns/{campaign_id:uuid}/prizes/new", "/merchant/prepared/{hold_id:uuid}",
+    "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
+    "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip
 """Pages that no link leads to; scenes of their own do."""
 
@@ -53,8 +58,10 @@ NO_PAGES = {
     # Parts of pages, files, and addresses that send on to another.
     "/wallet/{coupon_id:uuid}/ticket", "/wallet/{coupon_id:uuid}/qr.svg", "/c/{code:str}/claims",
     "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
-    "/console/campaigns/{campaign_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
+    "/console/campaigns/{campaign_id:uuid}/plots", "/console/rooms/{room_id:uuid}/now",
+    "/console/rooms/{room_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
+    "/gate/{code:str}/leave", "/gate/{code:str}/return", "/gate/keys.json",
     "/console/account/totp/code.svg", "/console/account/totp/confirm", "/console/account/totp/off",
 }  # fmt: skip
 
@@ -257,6 +264,47 @@ async def test_pages_of_the_shop_for_a_member(demo: Demo) -> None:
     await look(demo, scenes)
 
 
+async def test_pages_of_the_gate(demo: Demo) -> None:
+    campaign_id = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
+    now = datetime.now(UTC)
+    async with Database(demo.database_url) as database:
+        gathering = {"starts_at": now + timedelta(hours=1), "campaign_ids": (campaign_id,)}
+        await make_room(database, now, "gathering", code="GATHERING", **gathering)
+        await make_room(database, now, "queueing", code="WAITING", max_active=0)
+        await make_room(database, now, "open", code="OPEN")
+        ended = await make_room(database, now, "queueing", code="ENDED")
+        async with transaction(database) as tx:
+            await move_room(tx, ACTOR, ended, "ended", now)
+
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        def until(state: str) -> Any:
+            async def waited(page: Page) -> None:
+                await page.locator(f"[data-gate][data-state={state}]").wait_for()
+
+            return waited
+
+        async def go_in_and_look_back(page: Page) -> None:
+            await page.wait_for_url(demo.address + "/")
+            await page.goto(demo.address + "/gate/OPEN")
+            await page.locator("[data-gate][data-state=inside]").wait_for()
+
+        return [
+            Scene("gate closed", "/gate/LANTERN-NIGHTS"),
+            Scene("gate gathering", "/gate/GATHERING", until("gathering")),
+            Scene("gate waiting", "/gate/WAITING", until("waiting")),
+            Scene("gate ended", "/gate/ENDED"),
+            Scene("gate inside", "/gate/OPEN", go_in_and_look_back),
+            Scene("gate draw to come", "/gate/GATHERING/draw"),
+            Scene("gate draw", "/gate/WAITING/draw"),
+            Scene("gate done", "/gate/GATHERING/done"),
+            Scene("gate left", "/gate/ENDED/done?how=left"),
+            Scene("gate bypass", "/gate/GATHERING/bypass/nonsense"),
+            Scene("gate nowhere", "/gate/NOWHERE", status=404),
+        ]
+
+    await look(demo, scenes)
+
+
 async def test_pages_of_the_counter(demo: Demo) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         async def prepare(page: Page) -> None:
@@ -304,6 +352,7 @@ async def test_pages_of_the_counter(demo: Demo) -> None:
 async def test_pages_of_the_console(demo: Demo) -> None:
     live = demo.one("SELECT id FROM campaign WHERE code = 'WINTER-CITY'")
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
+    room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
 
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         await sign_in(context, demo.address + "/console", "owner@tearline.example")
@@ -315,6 +364,16 @@ async def test_pages_of_the_console(demo: Demo) -> None:
         async def open_menu(page: Page) -> None:
             if position:
                 await page.get_by_text("Menu").or_(page.get_by_text("選單")).first.click()
+
+        async def turn_to_nonsense(page: Page) -> None:
+            await page.fill("#field-max_active", "12½")
+            await page.press("#field-max_active", "Enter")
+            await page.locator("#form-errors").wait_for()
+
+        async def make_link(page: Page) -> None:
+            await page.fill("[name=name]", "12")
+            await page.press("[name=name]", "Enter")
+            await page.locator("#link").wait_for()
 
         async def set_up_a_second_factor(page: Page) -> None:
             await page.locator("form[action$='/account/totp'] button").click()
@@ -329,6 +388,10 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             Scene("console campaign paused", f"/console/campaigns/{paused}?by=day"),
             Scene("console offer refused", "/console/offers/new?merchant=", send),
             Scene("console campaign refused", "/console/campaigns/new", send),
+            Scene("console room tried out", f"/console/rooms/{room}?span=day"),
+            Scene("console room's dial refused", f"/console/rooms/{room}", turn_to_nonsense),
+            Scene("console room refused", "/console/rooms/new", send),
+            Scene("console room link made", f"/console/rooms/{room}/links/new", make_link),
             Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import Counter
 from collections.abc import Callable
 from math import sqrt
@@ -40,7 +41,7 @@ def published_place(seed: bytes, arrival: int, arrivals: int) -> int:
     while True:
         for round_number in range(10):
             left, right = text[:half], text[half:]
-            mixed = hmac_sha256(seed, bytes((round_number, 0, *int(right, 2).to_bytes(3, "big"))))
+            mixed = hmac_sha256(seed, struct.pack(">BQI", round_number, arrivals, int(right, 2)))
             key = "".join(format(byte, "08b") for byte in mixed[:4])[-half:]
             text = right + "".join("01"[a != b] for a, b in zip(left, key, strict=True))
         if int(text, 2) < arrivals:

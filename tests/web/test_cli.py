@@ -23,7 +23,7 @@ from tearline.cli.app import app
 from tearline.db.embedded import EmbeddedServer
 
 COMMANDS = (
-    [], ["demo"], ["serve"], ["worker"], ["migrate"], ["audit"],
+    [], ["demo"], ["serve"], ["worker"], ["migrate"], ["audit"], ["rehearse"],
     ["staff"], ["staff", "create"], ["key"], ["key", "create"],
 )  # fmt: skip
 PASSWORD = "a calm little password"
@@ -145,7 +145,7 @@ def test_every_command_explains_itself_and_shows_an_example(words: list[str]) ->
 
 def test_the_first_help_names_all_commands(tmp_path: Path) -> None:
     done = run(tmp_path, "--help")
-    for name in ("demo", "serve", "worker", "migrate", "audit", "staff", "key"):
+    for name in ("demo", "serve", "worker", "migrate", "audit", "rehearse", "staff", "key"):
         assert re.search(rf"^│ {name} +\S.*│$", done.stdout, re.MULTILINE), name
     assert run(tmp_path, "--version").stdout.startswith("tearline ")
 

@@ -12,11 +12,12 @@ from sqlalchemy import select, update
 
 from tearline.core import offers as core
 from tearline.db import new_id, transaction
+from tearline.merchants.actions import create_merchant, create_store
 from tearline.offers.model import Offer
 from tearline.offers.reads import draft_of
 from tearline.web.app import Application
 from tearline.web.console.offer_form import OfferPlace, draft_from, offer_form, values_of
-from tests.web.browsing import Browser, Fields, console_browser
+from tests.web.browsing import COMMAND, Browser, Fields, console_browser
 from tests.worlds import World, make_world
 
 pytestmark = pytest.mark.anyio
@@ -353,3 +354,42 @@ async def test_an_offer_of_the_platform_chooses_among_all_stores(
     page = await browser.post("/console/offers/new?merchant=", fields(world, **platform))
     assert page.status == 200, page.errors
     assert "The platform" in page.text
+
+
+async def test_an_offer_changes_hands_until_coupons_are_out(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    browser = await console_browser(app, client, "editor")
+    services = app.litestar.state.services
+    world = await make_world(services.database)
+    async with transaction(services.database) as tx:
+        other_id = await create_merchant(
+            tx, COMMAND, code="peak", names={"en": "Peak Tea"}, kind="dining", now=services.now()
+        )
+        store_id = await create_store(
+            tx, COMMAND, other_id, code="tram", names={"en": "Tram Stop"}, now=services.now()
+        )
+    here = f"/console/offers/{world.offers[0]}"
+    assert f"{here}/owner" in (await browser.get(f"{here}/edit")).html
+    assert "Peak Tea" in (await browser.get(f"{here}/owner")).text
+    moving = f"{here}/edit?merchant={other_id}"
+    page = await browser.get(moving)
+    assert "Merchant: Peak Tea" in page.text and "Tram Stop" in page.text and "Central" not in page.text
+    await browser.send(moving, {"store_ids": [str(store_id)]})
+    async with services.database.connection() as connection:
+        query = select(Offer.merchant_id, Offer.store_ids).where(Offer.id == world.offers[0])
+        assert tuple((await connection.execute(query)).one()) == (other_id, [store_id])
+    # And to the platform, whose offers the platform issues.
+    page = await browser.send(f"{here}/edit?merchant=", {"store_ids": [], "issuer": "platform"})
+    assert "Saved." in page.text, page.errors
+
+    await services.claim_desk.claim(world.campaign_code, world.members[0], 1, "PASSWORD0", "key-1")
+    page = await browser.get(f"{here}/edit?merchant={other_id}")
+    assert "Merchant: The platform" in page.text and f"{here}/owner" not in page.html
+    assert "Coupons have been issued, so the offer stays whose it is." in page.text
+    page = await browser.get(f"{here}/owner")
+    assert page.answer.url.path == f"{here}/edit"
+    await browser.send(f"{here}/edit?merchant={other_id}", {"names.en": "Other"}, action=f"{here}/edit")
+    async with services.database.connection() as connection:
+        query = select(Offer.merchant_id).where(Offer.id == world.offers[0])
+        assert await connection.scalar(query) is None

@@ -356,13 +356,14 @@ async def test_whoever_may_only_look_is_offered_nothing_to_press(
     assert ("What was done" in page.text) is (role == "auditor")
     for path in ("/console/rooms/new", f"{here}/edit", f"{here}/message", f"{here}/links/new"):
         assert (await browser.get(path)).status == 403
-    for path, fields in (
+    acts: list[tuple[str, Fields]] = [
         (f"{here}/states/ended", {}),
         (f"{here}/pause", {}),
         (here, {"max_active": "1"}),
         (f"{here}/message", {"messages.en": "x"}),
         (f"{here}/links/{room_id}/withdraw", {}),
-    ):
+    ]
+    for path, fields in acts:
         assert (await browser.post(path, fields)).status == 403, path
     assert (await _board(app, room_id)).state == "queueing"
 

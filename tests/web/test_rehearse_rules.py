@@ -43,7 +43,7 @@ def step(dial: int, **changes: object) -> Step:
         requests_per_second=50.0,
         line_per_second=100.0,
         claims_per_second=10.0,
-        processor=Processor(0.5, 0.2, 0.3, 0.5),
+        processor=Processor(0.5, 0.2, 0.3, 0.5, 0.0, 2),
         outcomes={"claimed": 200},
     )
     return replace(carried, **changes)  # type: ignore[arg-type]
@@ -134,6 +134,8 @@ def test_what_kept_it_from_finding_more_is_said() -> None:
     assert (found.dial, found.limit) == (100, "generator")
     assert "load generator was at its limit" in found.remark
     assert verdict([step(100), step(105, inside=10.0, waiting=0.0)], PLAN).limit == "people"
+    busy = step(100, processor=Processor(0.5, 0.2, 0.3, 0.8, 0.6, 2))
+    assert "Other programs took up to 30% of this machine" in verdict([busy], PLAN).remark
     assert "On average 40 were inside" in verdict([step(100, inside=40.0)], PLAN).remark
 
 

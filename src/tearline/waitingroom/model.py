@@ -125,6 +125,7 @@ class RoomCall(Base):
     called_at: Mapped[datetime]
     came: Mapped[list[int]]
     """How many came in each part of the grace time."""
+    __table_args__ = (Index("ix_room_call_called_at", "room_id", "round", "called_at"),)
 
 
 class RoomEntry(Base):

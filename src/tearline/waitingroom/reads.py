@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Integer, Result, Row, Select, case, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
 
 from tearline.core.admission import Response
 from tearline.core.draw import commitment
@@ -222,18 +223,14 @@ async def samples(
 
 def bypasses_list(room_id: UUID) -> Select[Any]:
     """The room's bypass links, newest first, without their tokens."""
-    statement: Select[Any] = (
-        select(
-            RoomBypass.id,
-            RoomBypass.name,
-            RoomBypass.uses_left,
-            RoomBypass.expires_at,
-            RoomBypass.created_at,
-        )
-        .where(RoomBypass.room_id == room_id)
-        .order_by(RoomBypass.id.desc())
+    shown: tuple[InstrumentedAttribute[Any], ...] = (
+        RoomBypass.id,
+        RoomBypass.name,
+        RoomBypass.uses_left,
+        RoomBypass.expires_at,
+        RoomBypass.created_at,
     )
-    return statement
+    return select(*shown).where(RoomBypass.room_id == room_id).order_by(RoomBypass.id.desc())
 
 
 async def bypasses(connection: AsyncConnection, room_id: UUID) -> Sequence[Row[Any]]:

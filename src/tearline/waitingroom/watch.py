@@ -44,7 +44,7 @@ FROM room AS r JOIN room_state AS s ON s.room_id = r.id
 
 _LEFT = text("""
 SELECT room_id, round, place, ended_at, expires_at FROM room_entry
-WHERE ended_at > :since AND ended_by IN ('left', 'finished') AND expires_at > :now
+WHERE room_id = ANY(:rooms) AND ended_at > :since AND ended_by IN ('left', 'finished') AND expires_at > :now
 """)
 _OVERLAP = timedelta(seconds=10)
 """An end that was committed late may lie before one that was read already."""
@@ -139,7 +139,8 @@ class RoomWatch:
         since = now - timedelta(days=1) if self._left_since is None else self._left_since - _OVERLAP
         async with self._database.connection() as connection:
             rows = list(await connection.execute(_ROOMS))
-            left = list(await connection.execute(_LEFT, {"since": since, "now": now})) if rows else []
+            of_rooms = {"rooms": [row.id for row in rows], "since": since, "now": now}
+            left = list(await connection.execute(_LEFT, of_rooms)) if rows else []
         views = [_view(row) for row in rows]
         self._by_code = {view.code: view for view in views}
         self._by_campaign = {code: view for view in views for code in view.campaign_codes}

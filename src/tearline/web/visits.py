@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from http.cookies import CookieError, SimpleCookie
 
 from litestar.datastructures import Cookie
 
@@ -58,8 +57,10 @@ def known_visitor(value: str | None) -> str | None:
 
 
 def cookies_of(header: str) -> dict[str, str]:
-    """The cookies of a request's header; none when it can't be read."""
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    """The cookies of a request's header. One that can't be read hides none of the others; the first of a name
+    counts, which is the one of the longest path."""
+    cookies: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, _, value = pair.partition("=")
+        cookies.setdefault(name.strip(), value.strip().strip('"'))
+    return cookies

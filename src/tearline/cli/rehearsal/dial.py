@@ -12,6 +12,8 @@ GENERATOR_ROOF = 0.9
 """From this share of one core on, the load generator is taken to be at its roof: it is one process."""
 FULL_SHARE = 0.8
 """With nobody in line and fewer inside than this share of the dial, people were too few to show anything."""
+DISTURBED_SHARE = 0.2
+"""From this share of all cores on, other programs are taken to have spoilt the measurement."""
 _CLOSE_ENOUGH = 0.1
 
 Miss = Literal["slow", "errors", "not_full"]
@@ -59,12 +61,16 @@ class Processor:
         database: PostgreSQL's processes of this database together.
         generator: the simulated visitors.
         machine: the whole machine, as a share of all of its cores.
+        others: all other programs together.
+        cores: of the machine.
     """
 
     web: float
     database: float | None
     generator: float
     machine: float
+    others: float | None = None
+    cores: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +170,12 @@ def verdict(steps: Sequence[Step], plan: Plan) -> Verdict:
     ]
     limit = _limit(carried, missed, plan)
     if not carried:
-        return Verdict(None, None, limit, _nothing_carried(min(missed, key=lambda step: step.dial), plan), "")
+        sentence = _nothing_carried(min(missed, key=lambda step: step.dial), plan)
+        return Verdict(None, None, limit, sentence, _disturbance(steps))
     best = max(carried, key=lambda step: step.dial)
     minutes = plan.stock / best.claims_per_second / 60 if best.claims_per_second else None
     sentence = f"Set max_active to {best.dial:,}; {_lasting(minutes)}."
-    remarks = (_remark(limit, best.dial, lowest_miss, plan), _emptiness(best))
+    remarks = (_remark(limit, best.dial, lowest_miss, plan), _emptiness(best), _disturbance(steps))
     return Verdict(best.dial, minutes, limit, sentence, " ".join(remark for remark in remarks if remark))
 
 
@@ -245,6 +252,16 @@ def _emptiness(step: Step) -> str:
     return (
         f"On average {step.inside:,.0f} were inside at that setting, as people were gone sooner than others could "
         "come in: where visits last longer, more are inside. Rehearse with a greater --think-seconds, too."
+    )
+
+
+def _disturbance(steps: Sequence[Step]) -> str:
+    others = max((step.processor.others or 0.0) / step.processor.cores for step in steps)
+    if others < DISTURBED_SHARE:
+        return ""
+    return (
+        f"Other programs took up to {others:.0%} of this machine meanwhile: rehearse when it is quiet, and the "
+        "installation may carry more."
     )
 
 

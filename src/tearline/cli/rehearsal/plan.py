@@ -59,7 +59,7 @@ class Plan:
     @property
     def gather_seconds(self) -> float:
         """How long people gather before the start, in the shape ``burst``."""
-        return max(2.0, self.people / _SPAWNED_A_SECOND)
+        return max(1.0, self.people / _SPAWNED_A_SECOND)
 
     @property
     def most_inside(self) -> int:
@@ -77,7 +77,7 @@ class Plan:
         return replace(
             self,
             people=min(self.people, 30),
-            step_seconds=min(self.step_seconds, 3.0),
+            step_seconds=min(self.step_seconds, 2.0),
             maximum_steps=min(self.maximum_steps, 2),
             think_seconds=min(self.think_seconds, 0.5),
             poll_factor=0.25,

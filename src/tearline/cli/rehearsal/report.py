@@ -66,13 +66,17 @@ def _built(name: str) -> str:
 
 def _plots(plan: Plan, steps: Sequence[Step], moments: Sequence[Moment]) -> list[dict[str, Any]]:
     dials = [f"{step.dial:,}" for step in steps]
+    shares = [step.processor for step in steps]
     processors = [
-        ("web processes", [_percent(step.processor.web) for step in steps]),
-        ("database", [_percent(step.processor.database or 0.0) for step in steps]),
-        ("load generator", [_percent(step.processor.generator) for step in steps]),
+        (name, [_percent(share) for share in of_steps if share is not None])
+        for name, of_steps in (
+            ("web processes", [share.web for share in shares]),
+            ("database", [share.database for share in shares]),
+            ("load generator", [share.generator for share in shares]),
+            ("other programs", [share.others for share in shares]),
+        )
+        if None not in of_steps  # a database elsewhere can't be seen from here
     ]
-    if any(step.processor.database is None for step in steps):
-        del processors[1]
     shown = _thinned(moments)
     return [
         _plot(

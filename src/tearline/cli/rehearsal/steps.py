@@ -202,8 +202,11 @@ class _Usage:
             for after, before in zip(self._after[:2], self._before[:2], strict=True)
         )
         busy, whole = (after - before for after, before in zip(self._after[2], self._before[2], strict=True))
-        is_seen = bool(self._database)
-        return Processor(web, database if is_seen else None, generator, busy / whole if whole else 0.0)
+        machine, cores = (busy / whole if whole else 0.0), psutil.cpu_count() or 1
+        if not self._database:
+            return Processor(web, None, generator, machine, None, cores)
+        others = max(0.0, machine * cores - web - database - generator)
+        return Processor(web, database, generator, machine, others, cores)
 
 
 def _processes(ids: Sequence[int]) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ when everyone has gathered, and a ``Seen`` at the end.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 import gevent
 import msgspec
+from geventhttpclient.response import HTTPConnectionClosed
 from locust import FastHttpUser, LoadTestShape, constant, task
 from locust.env import Environment
 from locust.event import Events
@@ -164,9 +166,7 @@ class Visitor(FastHttpUser):
     def _poll(self, etag: str) -> tuple[dict[str, Any] | None, str]:
         """The room's document when it has changed, and its tag."""
         path, headers = f"/gate/{ROOM_CODE}/room.json", {"If-None-Match": etag} if etag else {}
-        with self.client.request(
-            "GET", path, name="polls", headers=headers, catch_response=True, context={"kind": "line"}
-        ) as response:
+        with self._ask("GET", "line", path, "polls", None, headers) as response:
             if response.status_code not in (200, 304):
                 response.failure(_said(response))
                 return None, ""
@@ -251,9 +251,7 @@ class Visitor(FastHttpUser):
         expected: tuple[str, ...],
     ) -> tuple[int, dict[str, Any]]:
         """Status and body; anything but 2xx is an error, but for the refusals that are expected."""
-        with self.client.request(
-            method, path, name=name, data=body, headers=headers, catch_response=True, context={"kind": kind}
-        ) as response:
+        with self._ask(method, kind, path, name, body, headers) as response:
             status = response.status_code
             answer = _json(response)
             if 200 <= status < 300 or answer.get("reason") in expected:
@@ -261,6 +259,23 @@ class Visitor(FastHttpUser):
             else:
                 response.failure(_said(response))
             return status, answer
+
+    def _ask(
+        self, method: str, kind: str, path: str, name: str, body: str | None, headers: dict[str, str]
+    ) -> Any:
+        """The answer, to be judged in a ``with`` block."""
+        arguments: dict[str, Any] = {
+            "name": name,
+            "data": body,
+            "headers": headers,
+            "catch_response": True,
+            "context": {"kind": kind},
+        }
+        response = self.client.request(method, path, **arguments)
+        if isinstance(getattr(response, "error", None), HTTPConnectionClosed):
+            # The server shuts a connection that was idle for long, perhaps as we use it: browsers just ask again.
+            response = self.client.request(method, path, **arguments)
+        return response
 
     def _think(self) -> None:
         mean = self.plan.think_seconds
@@ -345,6 +360,9 @@ def _say(message: Gathered | Seen) -> None:
 def main(parent: str, script: str) -> None:
     """Perform, say what was seen, and go, leaving everyone where they are."""
     tie_to_parent(int(parent), signal.SIGKILL)
+    # Each visitor has a connection, and many systems begin with a thousand for a process.
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _say(perform(msgspec.json.decode(script, type=Script)))
     # Nothing of theirs is of use to anybody: the step's room ends now.
     os._exit(0)

@@ -51,6 +51,7 @@ from tearline.web.ui.rendering import redirect
 STATE_NAMES = {"draft": _("Draft"), "active": _("Active"), "archived": _("Archived")}
 STATE_KINDS = {"active": "good", "archived": "bad"}
 _ISSUED_HELP = _("Coupons have been issued, so what their holders were promised can no longer be changed.")
+OWNER_STAYS = _("Coupons have been issued, so the offer stays whose it is.")
 _FROZEN_ONCE_ISSUED = frozenset(core.OfferDraft.__dataclass_fields__) - core.EDITABLE_ONCE_ISSUED
 
 
@@ -114,7 +115,7 @@ async def new_offer(request: AnyRequest, services: GivenServices, actor: GivenAc
     async with services.database.connection() as connection:
         if "merchant" not in request.query_params:
             merchants = await merchant_choices(connection, language)
-            return show(request, "offer_owner.html", merchants=merchants)
+            return show(request, "offer_owner.html", merchants=merchants, offer=None)
         place = await _asked_place(connection, request, actor)
     settings = settings_of(request)
     form = offer_form(place, language, currency=settings.currency, time_zone=settings.time_zone)
@@ -148,7 +149,7 @@ async def preview(request: AnyRequest, services: GivenServices, actor: GivenActo
     async with services.database.connection() as connection:
         if offer_id := uuid_or_none(request.query_params.get("offer")):
             row = await reads.offer_row(connection, actor, offer_id)
-            place = await _place(connection, request, actor, row.merchant_id)
+            place = await _place(connection, request, actor, _wanted_merchant(request, row))
             plain, before = _form_of(row, place, language_of(request)), reads.draft_of(row)
             form = await plain.read(request, shown=values_of(before))
         else:
@@ -188,6 +189,19 @@ async def show_offer(
         picture=picture_url(row.image),
         **words(),
     )
+
+
+@get("/offers/{offer_id:uuid}/owner")
+async def choose_owner(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
+) -> Response[Any]:
+    """Whose offer it is to become, while no coupon of it is out; then the form with that merchant's stores."""
+    row, _present = await _editable(request, services, actor, offer_id)
+    if row.issued > 0:
+        return redirect(request, f"/console/offers/{offer_id}/edit", flash=OWNER_STAYS, kind="warn")
+    async with services.database.connection() as connection:
+        merchants = await merchant_choices(connection, language_of(request))
+    return show(request, "offer_owner.html", merchants=merchants, offer=row)
 
 
 @get("/offers/{offer_id:uuid}/edit")
@@ -259,7 +273,15 @@ async def _editable(
         row = await reads.offer_row(connection, actor, offer_id)
         if row.state == "archived":
             raise Refusal("not_editable")
-        return row, await _place(connection, request, actor, row.merchant_id)
+        return row, await _place(connection, request, actor, _wanted_merchant(request, row))
+
+
+def _wanted_merchant(request: AnyRequest, row: Any) -> UUID | None:
+    """Whose offer it is to become, by the address; once coupons are out it stays whose it is."""
+    if "merchant" not in request.query_params or row.issued > 0:
+        merchant_id: UUID | None = row.merchant_id
+        return merchant_id
+    return uuid_or_none(request.query_params["merchant"])
 
 
 def _form_of(row: Any, place: OfferPlace, language: str) -> Form:
@@ -308,7 +330,9 @@ async def _form_page(
 ) -> Response[str]:
     before = None if row is None else reads.draft_of(row)
     face = await _preview_face(request, services, form, place, before)
-    query = f"?offer={row.id}" if row is not None else f"?merchant={place.merchant_id or ''}"
+    owner = f"merchant={place.merchant_id or ''}"
+    is_moving = row is not None and row.merchant_id != place.merchant_id
+    query = f"?{owner}" if row is None else f"?offer={row.id}&{owner}"
     return show(
         request,
         "offer_form.html",
@@ -318,10 +342,23 @@ async def _form_page(
         drawn=face,
         version=version if version is not None else (row.version if row is not None else 0),
         preview_path=f"/console/offers/preview{query}",
-        action=f"/console/offers/{row.id}/edit" if row is not None else f"/console/offers/new{query}",
+        owner_names=await _owner_names(services, place),
+        owner_stays=OWNER_STAYS,
+        is_moving=is_moving,
+        action=f"/console/offers/{row.id}/edit{f'?{owner}' if is_moving else ''}"
+        if row is not None
+        else f"/console/offers/new{query}",
         cancel_href=f"/console/offers/{row.id}" if row is not None else "/console/offers",
         frozen_help=_ISSUED_HELP if row is not None and row.issued > 0 else "",
     )
+
+
+async def _owner_names(services: GivenServices, place: OfferPlace) -> dict[str, str] | None:
+    """The merchant's names; None for the platform."""
+    async with services.database.connection() as connection:
+        query = select(Merchant.names).where(Merchant.id == place.merchant_id)
+        names: dict[str, str] | None = await connection.scalar(query)
+    return names
 
 
 async def _preview_face(
@@ -358,6 +395,7 @@ HANDLERS = [
     create_offer,
     preview,
     show_offer,
+    choose_owner,
     edit_offer,
     update_offer,
     activate_offer,

@@ -153,7 +153,8 @@ class GateLane:
         room, cookies = self._visit(scope, headers)
         request = decode(_join_body, body)
         held = self._held_ticket(room, headers, cookies)
-        if held is not None and held.round == room.round:
+        # Of a round that is newer than what is known of the room is a ticket that was got in its first second.
+        if held is not None and held.round >= room.round:
             return self._answer_ticket(room, held, cookies)
         await limit_joins(self._services, room, client_address(scope, self._networks))
         solution = None

@@ -11,12 +11,11 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from tearline.core.refusal import Refusal
+from tearline.gateway import PARAMETER
 from tearline.waitingroom.watch import RoomView
 from tearline.web.access import AnyRequest, services_of
 from tearline.web.visits import pass_cookie_name
 
-PARAMETER = "tearline_pass"
-"""The query parameter that carries the pass; ``tearline.gateway`` knows it, too."""
 _LONGEST_ADDRESS = 2000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))

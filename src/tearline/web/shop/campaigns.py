@@ -108,7 +108,7 @@ async def show_campaign(
     except Refusal as refusal:
         if refusal.reason not in REFUSALS:
             raise
-        return to_room(services, campaign_code, refusal)
+        return to_room(request, services, campaign_code, refusal)
     kept = read_note(request, KEPT_GIFT_COOKIE)
     password = str(kept.get("password", "")) if kept.get("code") == campaign_code else ""
     return await _campaign_page(request, services, visitor, code, password=password, inside=inside)
@@ -282,7 +282,7 @@ def _sign_in_first(request: AnyRequest, code: str, password: str) -> Redirect:
 def _wait_first(
     request: AnyRequest, services: Services, campaign_code: str, password: str, refusal: Refusal
 ) -> Redirect:
-    return _keep_gift(request, to_room(services, campaign_code, refusal), campaign_code, password)
+    return _keep_gift(request, to_room(request, services, campaign_code, refusal), campaign_code, password)
 
 
 def _keep_gift(request: AnyRequest, response: Redirect, campaign_code: str, password: str) -> Redirect:

@@ -12,6 +12,7 @@ from tearline.core.refusal import Refusal
 from tearline.waitingroom.watch import RoomView
 from tearline.web.access import AnyRequest
 from tearline.web.services import Services
+from tearline.web.ui.page import language_of
 from tearline.web.visits import dropped_cookies, pass_cookie_name
 
 REFUSALS = frozenset({"pass_required", "pass_ended", "pass_taken"})
@@ -51,7 +52,7 @@ def session_of(request: AnyRequest, services: Services, campaign_code: str) -> I
     return Inside(room.code, held.expires_at, max(1, int((held.expires_at - now).total_seconds())))
 
 
-def to_room(services: Services, campaign_code: str, refusal: Refusal) -> Redirect:
+def to_room(request: AnyRequest, services: Services, campaign_code: str, refusal: Refusal) -> Redirect:
     """Send somebody who is not inside to the line, or to the page that says that their time is over.
 
     Raises:
@@ -63,9 +64,10 @@ def to_room(services: Services, campaign_code: str, refusal: Refusal) -> Redirec
     path = f"/gate/{room.code}"
     if refusal.reason == "pass_ended":
         path += "/done"
-    return Redirect(
-        f"{path}?return=/c/{campaign_code}", status_code=303, headers={"cache-control": "no-store"}
-    )
+    path += f"?return=/c/{campaign_code}"
+    if "lang" in request.query_params:
+        path += f"&lang={language_of(request)}"
+    return Redirect(path, status_code=303, headers={"cache-control": "no-store"})
 
 
 def has_given_place_on(services: Services, campaign_code: str) -> RoomView | None:

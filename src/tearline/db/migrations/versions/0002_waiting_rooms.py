@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["room_id"], ["room.id"], name=op.f("fk_room_call_room_id")),
         sa.PrimaryKeyConstraint("room_id", "round", "first", name=op.f("pk_room_call")),
     )
+    op.create_index("ix_room_call_called_at", "room_call", ["room_id", "round", "called_at"], unique=False)
     op.create_table(
         "room_campaign",
         sa.Column("campaign_id", sa.Uuid(), nullable=False),
