@@ -12,7 +12,6 @@ import asyncio
 import heapq
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,9 +34,10 @@ TRIES = 5
 LATE, NO_SHOW, LEAVES, WALKS_AWAY = 0.05, 0.05, 0.03, 0.01
 RELOADS, REPEATS, SIGNED_IN_AT_THE_DOOR = 0.05, 0.02, 0.5
 
+TIME_UP = "time inside was up"
 SERVED = frozenset({"claimed", "sold out, told by the document", "sold out, told at the claim", "no-show"})
-"""Ends of a visit where nobody was lost; those who got in and did not claim are the other two."""
-CAME_AND_WENT = frozenset({"left without claiming", "walked away"})
+"""Ends of a visit where nobody was lost; those who got in and did not claim are the other three."""
+CAME_AND_WENT = frozenset({"left without claiming", "walked away", TIME_UP})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Day:
     inside: int
     gather_seconds: float
     stay: tuple[float, float]
-    connections: int = 512
+    connections: int = 256
 
 
 class Stock(msgspec.Struct):
@@ -96,9 +96,10 @@ class Crowd:
     """What all visitors of a day share, and what became of them."""
 
     day: Day
-    gate: Client
+    entrance: Client
     poller: Client
-    """Also of the gate: polls come from caches and idle pages, and wait behind nobody's exchange."""
+    door: Client
+    """These three are of the gate. Nobody's exchange waits behind another's join, as each has a browser."""
     shop: Client
     seen: Seen
     tokens: Sequence[str]
@@ -151,9 +152,9 @@ class Visitor:
         self._name = f"visitor-{number}"
         self._member = {"authorization": f"Bearer {crowd.tokens[number]}"}
 
-    async def visit(self, arrives_at: float, starts_at: float) -> None:
-        """Come, and be done one way or another."""
-        await asyncio.sleep(max(0.0, arrives_at - time.monotonic()))
+    async def visit(self, after_seconds: float) -> None:
+        """Come after a while, and be done one way or another."""
+        await asyncio.sleep(after_seconds)
         try:
             end = await self._visit()
         except Exception as error:
@@ -185,23 +186,24 @@ class Visitor:
         fate = random.random()
         if fate < WALKS_AWAY:
             return "walked away"
-        is_claimed = fate >= WALKS_AWAY + LEAVES and await self._claim(held)
-        if not is_claimed:
+        claimed = "left without claiming"
+        if fate >= WALKS_AWAY + LEAVES:
+            claimed = await self._claim(held)
+        if claimed != "claimed":
+            # Whoever claims has left by that.
             bearer = {"authorization": f"Bearer {held}"}
-            await self._post(crowd.gate, "departure", f"/gate/{CODE}/departures", bearer, {}, (204,))
-        if fate < WALKS_AWAY + LEAVES:
-            return "left without claiming"
-        return "claimed" if is_claimed else "sold out, told at the claim"
+            await self._post(crowd.door, "departure", f"/gate/{CODE}/departures", bearer, {}, (204, 403))
+        return claimed
 
     async def _join(self) -> tuple[str, int]:
         crowd, path = self._crowd, f"/gate/{CODE}/joins"
-        answer = await self._post(crowd.gate, "join", path, {}, {}, (200,))
+        answer = await self._post(crowd.entrance, "join", path, {}, {}, (200,))
         joined = json.loads(answer.body)
         ticket, number = str(joined["ticket"]), int(joined["number"])
         crowd.numbers.add(number)
         if random.random() < RELOADS:
             bearer = {"authorization": f"Bearer {ticket}"}
-            again = await self._post(crowd.gate, "reload", path, bearer, {}, (200,))
+            again = await self._post(crowd.entrance, "reload", path, bearer, {}, (200,))
             crowd.changed_tickets += json.loads(again.body)["number"] != number
         return ticket, number
 
@@ -213,7 +215,7 @@ class Visitor:
             headers["tearline-member"] = self._member["authorization"]
         while True:
             answer = await self._post(
-                crowd.gate,
+                crowd.door,
                 "exchange",
                 f"/gate/{CODE}/passes",
                 headers,
@@ -229,21 +231,20 @@ class Visitor:
                 return None
             await asyncio.sleep(content["retry_after_seconds"])
 
-    async def _claim(self, held: str) -> bool:
+    async def _claim(self, held: str) -> str:
         crowd = self._crowd
         headers = {**self._member, "tearline-pass": held, "idempotency-key": self._name}
         path, body = "/api/v1/campaigns/WINTER-1/claims", {"password": "PASSWORD0"}
-        answer = await self._post(crowd.shop, "claim", path, headers, body, (201, 200, 409))
+        answer = await self._post(crowd.shop, "claim", path, headers, body, (201, 200, 403, 409))
         content = json.loads(answer.body)
-        if answer.status == 409:
-            if content["reason"] != "sold_out":
-                raise LookupError(content["reason"])
-            return False
+        if answer.status in (403, 409):
+            refusals = {"sold_out": "sold out, told at the claim", "pass_ended": TIME_UP}
+            return refusals[content["reason"]]
         crowd.claims.add(UUID(content["claim_id"]))
         if random.random() < REPEATS:
             again = await self._post(crowd.shop, "repeated claim", path, headers, body, (200,))
             crowd.changed_claims += json.loads(again.body)["claim_id"] != content["claim_id"]
-        return True
+        return "claimed"
 
     async def _post(
         self,
@@ -262,6 +263,7 @@ class Visitor:
             elif answer.status in expected:
                 return answer
             else:
-                self._crowd.unexpected[f"{what}: {answer.status}"] += 1
-                raise LookupError(f"{what}: {answer.status} {answer.body[:200]!r}")
+                reason = json.loads(answer.body).get("reason")
+                self._crowd.unexpected[f"{what}: {answer.status} {reason}"] += 1
+                raise LookupError(f"{what}: {reason}")
         raise LookupError(f"{what}: no answer")

@@ -85,6 +85,7 @@ async def _live(
         for url, connections in (
             (gate.url, day.connections),
             (gate.url, _POLLERS),
+            (gate.url, day.connections),
             (shop.url, day.connections),
         )
     ]
@@ -99,18 +100,24 @@ async def _live(
                 await move_room(tx, ACTOR, room_id, state, datetime.now(UTC))
 
         await move("gathering")
-        opened_at, began = time.time(), time.monotonic()
-        starts_at = began + day.gather_seconds
+        opened_at = time.time()
         chores = [
             asyncio.create_task(crowd.share_polls()),
             asyncio.create_task(_watch(url, room_id, crowd, samples, status)),
         ]
-        visits = [
-            asyncio.create_task(Visitor(crowd, number).visit(_arrival(day, began), starts_at))
-            for number in range(day.visitors)
+        late = round(day.visitors * LATE)
+        early = [
+            asyncio.create_task(Visitor(crowd, number).visit(day.gather_seconds * random.random()))
+            for number in range(late, day.visitors)
         ]
-        await asyncio.sleep(starts_at - time.monotonic())
+        # The start is when all these have their tickets, so that a slow machine holds the same day.
+        while len(crowd.numbers) + crowd.ends.total() < len(early) and not any(one.done() for one in chores):
+            await asyncio.sleep(0.1)
         await move("queueing")
+        visits = early + [
+            asyncio.create_task(Visitor(crowd, number).visit(day.gather_seconds * random.random() / 2))
+            for number in range(late)
+        ]
         everybody = asyncio.ensure_future(asyncio.gather(*visits))
         await asyncio.wait([everybody, *chores], return_when=asyncio.FIRST_COMPLETED)
         for task in (everybody, *chores):
@@ -123,13 +130,6 @@ async def _live(
         for client in clients:
             client.close()
     return crowd, samples, opened_at
-
-
-def _arrival(day: Day, began: float) -> float:
-    """Most come while the room gathers, a few after the start."""
-    if random.random() < LATE:
-        return began + day.gather_seconds * random.uniform(1.0, 1.5)
-    return began + day.gather_seconds * random.random()
 
 
 async def _watch(
@@ -147,7 +147,7 @@ async def _watch(
                 f"{len(crowd.numbers):,} came · {called:,} called · {inside:,} inside · {left:,} left"
                 f" · {crowd.ends.total():,} done"
             )
-            for client in (crowd.gate, crowd.poller, crowd.shop):
+            for client in (crowd.entrance, crowd.poller, crowd.door, crowd.shop):
                 client.give_up_the_overdue()
             await asyncio.sleep(0.25)
 
@@ -261,7 +261,7 @@ def _show(console: Console, day: Day, crowd: Crowd, figures: dict[str, Any]) -> 
         f" {'–' if used is None else f'{used:.1%}'} of the places used while people waited."
     )
     console.print(
-        f"[dim]{day.connections} connections to the gate and as many to the web process stand for all visitors."
+        f"[dim]{day.connections} connections each for joins, for the door and for claims stand for all visitors."
         f" Whoever has {NEAR:,} or more ahead reads one shared poller's copy, as a CDN's; pauses between polls are"
         f" {POLL_SCALE:g} of what the document says; somebody who comes stays {day.stay[0]:g} to {day.stay[1]:g} s."
     )

@@ -83,7 +83,7 @@ export class View {
   }
 
   showStock(stock, state, place, joined) {
-    this.find("stock-row").hidden = stock === null;
+    for (const row of this.all("stock-row")) row.hidden = stock === null;
     if (stock) this.put("stock", this.speech.counted("stock", stock.left));
     const isShort = stock !== null && (place === null ? joined > stock.left : place >= stock.reaches);
     this.find("short").hidden = !isShort || this.isStaying || (state !== "waiting" && state !== "gathering");

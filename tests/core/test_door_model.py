@@ -6,11 +6,13 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tearline.core import draw
 from tearline.core.admission import Call, door_limit
@@ -19,8 +21,8 @@ from tearline.core.door import Door, Entry, bound, bypass, come, leave
 EXAMPLES = int(os.environ.get("TEARLINE_EXAMPLES", "25"))
 START = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 SESSION, GRACE = timedelta(seconds=60), timedelta(seconds=16)
-PLACES = st.integers(-1, 12)
-KEYS = st.sampled_from(["mine", "a copy"])
+PLACES = st.sampled_from([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, -1, 5, 12])
+KEYS = st.sampled_from(["mine", "mine", "mine", "mine", "a copy"])
 MEMBERS = st.sampled_from([UUID(int=1), UUID(int=2)])
 
 
@@ -39,7 +41,9 @@ class DoorModel(RuleBasedStateMachine):
     """A room with a dozen places."""
 
     @initialize(
-        late_may_enter=st.booleans(), queues=st.booleans(), state=st.sampled_from(["queueing", "open"])
+        late_may_enter=st.booleans(),
+        queues=st.booleans(),
+        state=st.sampled_from(["queueing", "queueing", "open"]),
     )
     def build(self, late_may_enter: bool, queues: bool, state: str) -> None:
         self.now = START
@@ -125,6 +129,18 @@ class DoorModel(RuleBasedStateMachine):
                 assert (after.entered_at, after.expires_at) == (self.now, self.now + SESSION)
         self.entries[place] = after
 
+    @precondition(lambda self: self.stories)
+    @rule(data=st.data(), member=st.none() | MEMBERS, seconds=st.sampled_from([0, 0, 1, 59, 60]))
+    def come_again(self, data: st.DataObject, member: UUID | None, seconds: int) -> None:
+        place = data.draw(st.sampled_from(sorted(self.stories)))
+        self.now += timedelta(seconds=seconds)
+        self.come(place, self.stories[place].key, member)
+
+    @precondition(lambda self: self.stories)
+    @rule(data=st.data(), member=MEMBERS)
+    def bind_one_who_came(self, data: st.DataObject, member: UUID) -> None:
+        self.bind(data.draw(st.sampled_from(sorted(self.stories))), member)
+
     @rule(place=PLACES, member=MEMBERS)
     def bind(self, place: int, member: UUID) -> None:
         story = self.stories.get(place)
@@ -148,7 +164,7 @@ class DoorModel(RuleBasedStateMachine):
             assert (after.ended_at, after.ended_by) == (self.now, how)
             story.has_ended, self.entries[place] = True, after
 
-    @rule(seconds=st.sampled_from([1, 5, 16, 60]))
+    @rule(seconds=st.sampled_from([1, 5, 16]))
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -168,7 +184,7 @@ class DoorModel(RuleBasedStateMachine):
                 del self.door.calls[first]
                 self.door.lapsed = first + call.size
 
-    @rule(size=st.integers(1, 4))
+    @rule(size=st.integers(2, 4))
     def call(self, size: int) -> None:
         size = min(size, self.door.joined - self.door.called)
         if size:
@@ -183,7 +199,7 @@ class DoorModel(RuleBasedStateMachine):
     def turn_dial(self, max_active: int) -> None:
         self.door.max_active = max_active
 
-    @rule(state=st.sampled_from(["closed", "gathering", "open", "queueing", "queueing", "queueing", "ended"]))
+    @rule(state=st.sampled_from(["closed", "gathering", "open", "ended", *["queueing"] * 12]))
     def change(self, state: str) -> None:
         self.door.state = state
 
@@ -228,7 +244,13 @@ class DoorModel(RuleBasedStateMachine):
 
 
 TestDoorModel = DoorModel.TestCase
-TestDoorModel.settings = settings(max_examples=max(80, EXAMPLES), stateful_step_count=40, deadline=None)
+TestDoorModel.settings = settings(
+    max_examples=max(60, EXAMPLES),
+    stateful_step_count=50,
+    deadline=None,
+    # Each history is drawn afresh. The usual backend spends most of so few examples on variants of one another.
+    backend="hypothesis-urandom",
+)
 
 
 def test_places_before_the_start_are_drawn_and_later_ones_follow() -> None:
@@ -259,3 +281,76 @@ def test_repeats_are_not_counted_as_arrivals() -> None:
         entry = answer
         assert entry.came_at == START + timedelta(seconds=second)
     assert (door.arrivals, door.at_door) == ({(0, 0): 1}, 1)
+
+
+def a_door(**changes: Any) -> Door:
+    door = Door("queueing", 1, None, 0, 9, 7, 0, 0, 0, 1, SESSION, GRACE, True, False)
+    door.calls = {0: Call(7, START)}
+    for name, value in changes.items():
+        setattr(door, name, value)
+    return door
+
+
+AT_DOOR = Entry("key", START)
+INSIDE = Entry("key", START, None, START, START + SESSION)
+GONE = Entry("key", START, ended_at=START, ended_by="gone")
+ONE, OTHER = UUID(int=1), UUID(int=2)
+
+
+@pytest.mark.parametrize(
+    ("door", "entry", "place", "seconds", "answer"),
+    [
+        (a_door(), None, 7, 0, "not_called"),
+        (a_door(), None, 9, 0, "wrong_ticket"),
+        (a_door(state="gathering"), None, 3, 0, "not_called"),
+        (a_door(state="closed"), None, 3, 0, "room_closed"),
+        (a_door(state="ended"), None, 3, 0, "room_ended"),
+        (a_door(state="ended", at_door=1), AT_DOOR, 3, 0, "room_ended"),
+        (a_door(lapsed=4), None, 3, 0, "turn_missed"),
+        (a_door(lapsed=4, inside=2, late_may_enter=True), None, 3, 0, "room_full"),
+        (a_door(), GONE, 3, 0, "turn_missed"),
+        (a_door(inside=2, late_may_enter=True), GONE, 3, 0, "room_full"),
+        (a_door(inside=1), INSIDE, 3, 60, "pass_ended"),
+        (a_door(inside=1), replace(INSIDE, ended_at=START), 3, 0, "pass_ended"),
+        (a_door(inside=1), replace(INSIDE, exchange_key="another"), 3, 0, "ticket_used"),
+        (a_door(), replace(GONE, exchange_key="another"), 3, 0, "ticket_used"),
+    ],
+)
+def test_who_is_refused(door: Door, entry: Entry | None, place: int, seconds: int, answer: str) -> None:
+    before = replace(door)
+    assert come(door, entry, place, "key", None, START + timedelta(seconds=seconds)) == answer
+    assert door == before
+    assert door.arrivals == {}
+
+
+def test_from_the_door_to_inside() -> None:
+    door = a_door(inside=1, at_door=1)
+    entered = come(door, AT_DOOR, 3, "key", ONE, START)
+    assert entered == replace(INSIDE, member_id=ONE)
+    assert (door.inside, door.at_door, door.entered) == (2, 0, 1)
+
+
+def test_the_late_who_may_enter_are_no_arrivals_of_their_call() -> None:
+    for entry in (None, GONE):
+        door = a_door(lapsed=4, late_may_enter=True)
+        door.calls = {4: Call(3, START)}
+        assert come(door, entry, 3, "key", None, START) == INSIDE
+        assert (door.inside, door.at_door, door.arrivals) == (1, 0, {})
+
+
+def test_a_place_beyond_the_last_call_is_in_no_call() -> None:
+    door = a_door(state="open")
+    come(door, None, 7, "key", None, START)
+    assert (door.inside, door.arrivals) == (1, {})
+
+
+def test_a_pass_serves_the_first_member_only() -> None:
+    entry = bound(INSIDE, ONE, START)
+    assert entry == replace(INSIDE, member_id=ONE)
+    assert isinstance(entry, Entry)
+    assert bound(entry, ONE, START) == entry
+    assert bound(entry, OTHER, START) == "pass_taken"
+    assert come(a_door(inside=1), entry, 3, "key", OTHER, START) == entry
+    assert bound(entry, ONE, START + SESSION) == "pass_ended"
+    assert bound(replace(entry, ended_at=START), ONE, START) == "pass_ended"
+    assert bound(AT_DOOR, ONE, START) == bound(None, ONE, START) == "pass_required"

@@ -375,7 +375,8 @@ async def test_an_offer_changes_hands_until_coupons_are_out(
     moving = f"{here}/edit?merchant={other_id}"
     page = await browser.get(moving)
     assert "Merchant: Peak Tea" in page.text and "Tram Stop" in page.text and "Central" not in page.text
-    await browser.send(moving, {"store_ids": [str(store_id)]})
+    page = await browser.send(moving, {"store_ids": [str(store_id)]})
+    assert "Saved." in page.text, page.errors
     async with services.database.connection() as connection:
         query = select(Offer.merchant_id, Offer.store_ids).where(Offer.id == world.offers[0])
         assert tuple((await connection.execute(query)).one()) == (other_id, [store_id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from tearline.db.embedded import EmbeddedServer
-from tests.web.test_cli import run, running, wait_for_output, wait_until
+from tests.web.test_cli import command_line, environment, run, running, wait_for_output, wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(150)
 
 
 def rehearsal_databases(server: EmbeddedServer) -> list[str]:
@@ -51,15 +51,17 @@ def test_a_quick_rehearsal_from_beginning_to_end(
 ) -> None:
     with psycopg.connect(database_url) as connection:
         members_before = connection.execute("SELECT count(*) FROM member").fetchone()
-    started = time.monotonic()
-    # The objective is wide: this machine does other things, too, and it isn't what is tested here.
-    done = run(
-        tmp_path,
-        *("rehearse", "--quick", "--report", "out.html", "--stock", "600", "--p95-ms", "20000"),
-        TEARLINE_DATABASE_URL=database_url,
+    # Objective and patience are wide: this machine does other things, too, and they aren't what is tested here.
+    done = subprocess.run(
+        command_line("rehearse", "--quick", "--report", "out.html", "--stock", "600", "--p95-ms", "20000"),
+        env=environment(tmp_path, TEARLINE_DATABASE_URL=database_url),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - started < 60
     sentence = re.fullmatch(
         r"Set max_active to (\d+); expect the stock to last (\d+ minutes?|less than a minute)\.\n",
         done.stdout,

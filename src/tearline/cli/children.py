@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,6 +34,8 @@ def serve(application: str, listening: int, ready: int) -> None:
         application: what makes it, as ``module:function``.
     """
     import uvicorn
+
+    _allow_many_connections()
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -59,6 +62,12 @@ def serve(application: str, listening: int, ready: int) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config).run(sockets=[socket.socket(fileno=listening)])
+
+
+def _allow_many_connections() -> None:
+    """Each connection takes a file: as many as the system lets, where it begins with few."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def work(ready: int) -> None:

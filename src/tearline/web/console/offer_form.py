@@ -283,7 +283,7 @@ def draft_from(
         names = core.CartRules.__dataclass_fields__
         parts["cart_rules"] = core.CartRules(**{name: values[f"cart_rules.{name}"] for name in names})
     if before is not None:
-        return replace(before, **parts)
+        return replace(before, **parts, merchant_id=merchant_id)
     return core.OfferDraft(**parts, merchant_id=merchant_id)
 
 
