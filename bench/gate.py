@@ -45,8 +45,8 @@ EXPECTED = {
 
 def run(console: Console, *, quick: bool) -> dict[str, Any]:
     """Measure, print, and return the figures."""
-    seconds = 1 if quick else 4
-    turns = 1 if quick else 7
+    seconds = 1 if quick else 3
+    turns = 1 if quick else 5
     figures: dict[str, Any] = {"seconds_a_run": seconds}
     with postgres() as database_server:
         url = make_database(database_server, "bench_gate")

@@ -11,7 +11,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 30.0
-KEPT_SECONDS = 2.0
+KEPT_SECONDS = 1.0
 """A connection that has been idle for longer is made anew: the server drops those idle for five seconds, and
 what is sent at that very moment would be lost."""
 _END = b"\r\n\r\n"

@@ -85,6 +85,18 @@ async def test_from_gathering_to_inside_and_out(app: Application, browser: httpx
     assert (await door.hall.state()).inside == 0
 
 
+async def test_a_reload_in_the_first_second_keeps_the_ticket(
+    app: Application, browser: httpx.AsyncClient
+) -> None:
+    door = await door_of(app, "closed")
+    # The process does not know yet that the room is open.
+    await door.hall.move("gathering")
+    joined = await post(browser, "/joins")
+    assert (joined.status_code, joined.json()["round"]) == (200, 1)
+    assert (await post(browser, "/joins")).json() == joined.json()
+    assert (await door.hall.state()).joined == 1
+
+
 async def test_polls_are_public_small_and_not_repeated(app: Application, client: httpx.AsyncClient) -> None:
     door = await door_of(app, names={"en": "Hall"})
     first = await client.get(GATE + "/room.json")

@@ -313,19 +313,22 @@ async def claim_by_name(
     actor.require("campaigns.read")
     actor.require_merchant(None)
     query = _claims_by_name().where(Claim.member_id == member_id, Claim.id == claim_id)
-    return (await connection.execute(query)).one_or_none()
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    return row
 
 
 def _claims_by_name() -> Select[Any]:
+    columns: tuple[Any, ...] = (
+        Claim.id,
+        Claim.claimed_at,
+        Claim.campaign_id,
+        Campaign.code.label("campaign_code"),
+        Campaign.names.label("campaign_names"),
+        Prize.names.label("prize_names"),
+    )
     return (
-        select(
-            Claim.id,
-            Claim.claimed_at,
-            Claim.campaign_id,
-            Campaign.code.label("campaign_code"),
-            Campaign.names.label("campaign_names"),
-            Prize.names.label("prize_names"),
-        )
+        select(*columns)
+        .select_from(Claim)
         .join(Campaign, Campaign.id == Claim.campaign_id)
         .join(Prize, Prize.id == Claim.prize_id)
     )

@@ -70,7 +70,7 @@ async def forget_notices(tx: AsyncConnection, *, created_before: datetime, most:
     return (await tx.execute(delete(Notice).where(Notice.id.in_(old_notices(created_before, most))))).rowcount
 
 
-def old_notices(created_before: datetime, most: int) -> Select[tuple[UUID]]:
+def old_notices(created_before: datetime, most: int) -> Select[UUID]:
     """The ids that ``forget_notices`` deletes, the oldest first."""
     # Ids begin with the time: the primary key leads to the old rows alone, and past none that is kept.
     is_old = Notice.id < first_id_of(created_before)

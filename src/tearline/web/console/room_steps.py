@@ -48,14 +48,14 @@ _STEPS: dict[tuple[str, str], Step] = {
     ),
     ("gathering", "closed"): Step(
         "closed",
-        _("Close"),
+        _("Close the room"),
         _("The %(n)s who have gathered lose their place: when it opens again, a new line begins."),
         "danger",
     ),
     ("open", "queueing"): Step("queueing", _("Start queueing"), "", "quiet"),
     ("open", "ended"): Step("ended", _("End"), _ENDED, "danger"),
     ("open", "closed"): Step(
-        "closed", _("Close"), _("Nobody else is let in. Those inside keep their time."), "danger"
+        "closed", _("Close the room"), _("Nobody else is let in. Those inside keep their time."), "danger"
     ),
     ("queueing", "open"): Step(
         "open",
@@ -69,7 +69,7 @@ _STEPS: dict[tuple[str, str], Step] = {
         _("The %(n)s who wait are told that nobody else is let in. Those inside keep their time."),
         "danger",
     ),
-    ("ended", "closed"): Step("closed", _("Close"), "", "quiet"),
+    ("ended", "closed"): Step("closed", _("Close the room"), "", "quiet"),
     ("ended", "gathering"): Step("gathering", _("Begin to gather"), _GATHERS, "quiet"),
     ("ended", "queueing"): Step("queueing", _("Start queueing"), _NEW_LINE, "quiet"),
     ("ended", "open"): Step("open", _("Open without queueing"), _OPENS, "quiet"),

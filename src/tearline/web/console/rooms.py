@@ -29,9 +29,9 @@ from tearline.web.ui.page import language_of, settings_of
 from tearline.web.ui.rendering import redirect
 
 STATE_NAMES = {
-    "closed": _("Closed"),
+    "closed": _("Not open yet"),
     "gathering": _("Gathering"),
-    "open": _("Open without queueing"),
+    "open": _("Open, no queue"),
     "queueing": _("Queueing"),
     "ended": _("Ended"),
 }
