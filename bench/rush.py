@@ -30,12 +30,12 @@ from tearline.waitingroom.actions import move_room
 from tests.rooms import ACTOR, make_room
 from tests.worlds import World
 
-GRACE_SECONDS = 30
+GRACE_SECONDS = 60
 """A quarter of the usual time to come in, as the polls are four times as frequent."""
 SESSION_SECONDS = 30
 _POLLERS = 64
 
-FULL = Day(visitors=100_000, stock=50_000, inside=2_000, gather_seconds=40, stay=(2.0, 5.0))
+FULL = Day(visitors=100_000, stock=50_000, inside=2_000, gather_seconds=40, stay=(4.0, 8.0))
 QUICK = Day(visitors=400, stock=200, inside=100, gather_seconds=2, stay=(0.2, 0.6), connections=32)
 
 

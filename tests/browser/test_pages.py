@@ -48,7 +48,7 @@ REACHED_OTHERWISE = {
     "/merchant/sign-in/code", "/console/sign-in/recovery", "/merchant/sign-in/recovery",
     "/console/account/totp/recovery", "/merchant/account/two-step/recovery",
     "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
-    "/console/campaigns/{campaign_id:uuid}/prizes/new", "/merchant/prepared/{hold_id:uuid}",
+    "/console/campaigns/{campaign_id:uuid}/prizes/new", "/console/offers/{offer_id:uuid}/owner", "/merchant/prepared/{hold_id:uuid}",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip
@@ -353,6 +353,7 @@ async def test_pages_of_the_console(demo: Demo) -> None:
     live = demo.one("SELECT id FROM campaign WHERE code = 'WINTER-CITY'")
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
+    unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
 
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         await sign_in(context, demo.address + "/console", "owner@tearline.example")
@@ -387,6 +388,7 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             Scene("console prize", f"/console/campaigns/{paused}/prizes/new"),
             Scene("console campaign paused", f"/console/campaigns/{paused}?by=day"),
             Scene("console offer refused", "/console/offers/new?merchant=", send),
+            Scene("console offer's merchant", f"/console/offers/{unissued}/owner"),
             Scene("console campaign refused", "/console/campaigns/new", send),
             Scene("console room tried out", f"/console/rooms/{room}?span=day"),
             Scene("console room's dial refused", f"/console/rooms/{room}", turn_to_nonsense),

@@ -331,10 +331,10 @@ def test_from_the_door_to_inside() -> None:
 
 
 def test_the_late_who_may_enter_are_no_arrivals_of_their_call() -> None:
-    for entry in (None, GONE):
+    for entry, place in ((None, 3), (GONE, 3), (GONE, 5)):
         door = a_door(lapsed=4, late_may_enter=True)
         door.calls = {4: Call(3, START)}
-        assert come(door, entry, 3, "key", None, START) == INSIDE
+        assert come(door, entry, place, "key", None, START) == INSIDE
         assert (door.inside, door.at_door, door.arrivals) == (1, 0, {})
 
 

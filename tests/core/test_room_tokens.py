@@ -97,6 +97,8 @@ def test_one_kind_is_not_taken_for_another() -> None:
     ticket, held = TOKENS.ticket(TICKET), TOKENS.passed(PASS)
     member = MemberTokens([NEW_KEY]).issue(ROOM, 3, NOW)
     assert len(member) == len(ticket), "only key and version tell them apart"
+    # Each kind has a key of its own, made of the same secret.
+    assert len({token.split(".")[1] for token in (ticket, held, member)}) == 3
     assert ticket_refused(held)
     assert pass_refused(ticket)
     for disguised in (member, "t1" + member[2:], "p1" + member[2:]):

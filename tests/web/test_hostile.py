@@ -21,8 +21,8 @@ from tests.web.browsing import console_browser, make_staff
 pytestmark = pytest.mark.anyio
 
 OPEN_PAGES = {
-    "/console/sign-in", "/console/sign-in/code", "/merchant/sign-in", "/merchant/sign-in/code", "/merchant/offline",
-    "/merchant/service-worker.js",
+    "/console/sign-in", "/console/sign-in/code", "/console/sign-in/recovery", "/merchant/sign-in",
+    "/merchant/sign-in/code", "/merchant/sign-in/recovery", "/merchant/offline", "/merchant/service-worker.js",
 }  # fmt: skip
 OWN_ACTS = ("/console/account", "/console/sign-out", "/console/sign-in")
 """What everybody of the operator's staff may do."""

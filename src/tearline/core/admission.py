@@ -30,6 +30,9 @@ everyone called is taken to come."""
 _MOST_MISSED = 4.0
 """No more are taken to stay away than so many for each who comes, lest a stretch of the line that nobody stands
 behind have everybody after it called at once."""
+_MOST_LEAVING_SHARE = 0.25
+"""No more are called ahead of those who will leave than for this share of all places: where people are slow to come
+because the door itself is slow, calling more of them would make it slower."""
 _PRIOR_ENTERED = 50
 """Before anything has been seen, everyone who enters is taken to take one, with the weight of so many."""
 _MEMORY_CALLED = 500.0
@@ -211,7 +214,8 @@ def call_further(line: Line, now: datetime, since_last: timedelta) -> int:
         since_last: the time since this was last asked, which the rate is measured by.
     """
     waiting = line.joined - line.called
-    free = line.max_active - line.inside + line.leaving - line.at_door
+    leaving = min(line.leaving, line.max_active * _MOST_LEAVING_SHARE)
+    free = line.max_active - line.inside + leaving - line.at_door
     free_now = free - expected_to_come(list(line.calls.values()), line.response, now, line.grace)
     wanted = max(0, int(free_now / line.response.share_still_coming(0.0)))
     if wanted == 0 and free_now >= 0.5:
@@ -260,8 +264,6 @@ def first_place_without_stock(
     Args:
         stock_taken: what those who entered have taken so far.
     """
-    if stock_left == 0:
-        return called
     taken_by_each = (stock_taken + _PRIOR_ENTERED) / (entered + _PRIOR_ENTERED)
     taken_by_call = taken_by_each * (1 - (no_show_share or 0.0))
     # Where almost nobody takes any, the stock reaches as far as any line will be.

@@ -1,10 +1,11 @@
-"""Doing something again while the database is away, for as long as somebody will wait for it."""
+"""Doing something again: while the database is away and somebody will wait for it, or by the clock."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -42,3 +43,9 @@ async def patiently(work: Callable[[], Awaitable[Answer]], deadline: float, *, w
                 raise Refusal("unavailable") from error
         await asyncio.sleep(pause_seconds)
         pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, a tenth of a second at least, or until ``stopping`` is set."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), max(0.1, seconds))

@@ -32,6 +32,7 @@ from tearline.core.admission import (
 )
 from tearline.core.rooms import ADMITTING, HOLDING, scheduled_state
 from tearline.db import Database, is_connection_lost, new_id, transaction
+from tearline.db.patience import pause
 from tearline.waitingroom.model import Room, RoomCall, RoomCampaign, RoomEntry, RoomSample, RoomState
 from tearline.waitingroom.rounds import change_state, locked_state, record_call
 
@@ -79,22 +80,34 @@ async def rooms_to_control(tx: AsyncConnection, me: UUID) -> list[UUID]:
 async def control_rooms(
     database: Database,
     stock_of: StockReader,
+    stopping: asyncio.Event,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Tick the rooms that this process controls, once a second, until cancelled; an absent database is waited for."""
+    """Tick the rooms that this process controls, once a second until ``stopping`` is set.
+
+    An absent database is waited for.
+    """
     me = new_id()
-    while True:
+    while not stopping.is_set():
         started = time.monotonic()
         try:
             async with transaction(database) as tx:
                 room_ids = await rooms_to_control(tx, me)
-            for room_id in room_ids:
+        except Exception as error:
+            _warn(error)
+            room_ids = []
+        for room_id in room_ids:
+            try:
                 async with transaction(database) as tx:
                     await tick(tx, room_id, clock(), stock_of)
-        except Exception as error:
-            # One room that can't be ticked must not stop the clock of the others for good.
-            log.warning("rooms_not_controlled", exc_info=None if is_connection_lost(error) else error)
-        await asyncio.sleep(max(0.1, TICK_SECONDS - (time.monotonic() - started)))
+            except Exception as error:
+                # A room that can't be ticked must not stop the clock of the others.
+                _warn(error, room_id)
+        await pause(stopping, TICK_SECONDS - (time.monotonic() - started))
+
+
+def _warn(error: Exception, room_id: UUID | None = None) -> None:
+    log.warning("room_not_controlled", room=room_id, exc_info=None if is_connection_lost(error) else error)
 
 
 async def tick(tx: AsyncConnection, room_id: UUID, now: datetime, stock_of: StockReader) -> None:

@@ -24,6 +24,7 @@ from tearline.core import draw
 from tearline.core.admission import Response, first_place_without_stock
 from tearline.core.refusal import Refusal
 from tearline.db import Database, is_connection_lost
+from tearline.db.patience import pause
 
 log = structlog.get_logger(__name__)
 
@@ -150,16 +151,18 @@ class RoomWatch:
         self._left_since = now
         self._refreshed_at = time.monotonic()
 
-    async def run(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Refresh once a second, until cancelled; an absent database is waited for."""
-        while True:
+    async def run(
+        self, stopping: asyncio.Event, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """Refresh once a second until ``stopping`` is set; an absent database is waited for."""
+        while not stopping.is_set():
             started = time.monotonic()
             try:
                 await self.refresh(clock())
             except Exception as error:
                 # Without its rooms a process would let nobody in and never say why: whatever it is, go on.
                 log.warning("rooms_not_refreshed", exc_info=None if is_connection_lost(error) else error)
-            await asyncio.sleep(max(0.1, REFRESH_SECONDS - (time.monotonic() - started)))
+            await pause(stopping, REFRESH_SECONDS - (time.monotonic() - started))
 
 
 def _view(row: Row[Any]) -> RoomView:

@@ -36,6 +36,7 @@ from tearline.web import metrics
 from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard, shared_counts
 
 _GUESSING_SECONDS = 600
+_STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     # Known from the first request on. Where the database is still away, ``run`` goes on trying.
     with suppress(OSError, SQLAlchemyError):
         await room_watch.refresh(datetime.now(UTC))
+    stopping = asyncio.Event()
     background = [
-        asyncio.create_task(room_watch.run()),
-        asyncio.create_task(control_rooms(database, guarded_stock)),
+        asyncio.create_task(room_watch.run(stopping)),
+        asyncio.create_task(control_rooms(database, guarded_stock, stopping)),
     ]
     try:
         yield Services(
@@ -135,9 +137,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         # The server has stopped taking requests; those it took get their answer before connections close.
         for desk in (claim_desk, redemption_desk, join_desk, door_desk):
             await desk.drain()
-        for task in background:
+        stopping.set()
+        # They finish what they are at; a database that is away is not waited for.
+        _done, late = await asyncio.wait(background, timeout=_STOP_SECONDS)
+        for task in late:
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
         await database.close()
 
 

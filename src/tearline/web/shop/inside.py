@@ -39,7 +39,7 @@ def pass_token(request: AnyRequest, services: Services, campaign_code: str) -> s
 
 
 def session_of(request: AnyRequest, services: Services, campaign_code: str) -> Inside | None:
-    """The visitor's session in the room that guards a campaign; None when no room does.
+    """The visitor's session in the room that guards a campaign; None when no room does, or it has not opened.
 
     Raises:
         Refusal: ``pass_required``, ``pass_ended``, ``unavailable``.
@@ -48,7 +48,11 @@ def session_of(request: AnyRequest, services: Services, campaign_code: str) -> I
     if room is None:
         return None
     now = services.now()
-    held = services.room_guard.held(request.cookies.get(pass_cookie_name(room.code)), room, now)
+    token = request.cookies.get(pass_cookie_name(room.code))
+    if room.state == "closed" and token is None:
+        # There is no line to stand in yet: the campaign's own page says what is to come, and when.
+        return None
+    held = services.room_guard.held(token, room, now)
     return Inside(room.code, held.expires_at, max(1, int((held.expires_at - now).total_seconds())))
 
 
