@@ -48,7 +48,8 @@ REACHED_OTHERWISE = {
     "/merchant/sign-in/code", "/console/sign-in/recovery", "/merchant/sign-in/recovery",
     "/console/account/totp/recovery", "/merchant/account/two-step/recovery",
     "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
-    "/console/campaigns/{campaign_id:uuid}/prizes/new", "/console/offers/{offer_id:uuid}/owner", "/merchant/prepared/{hold_id:uuid}",
+    "/console/campaigns/{campaign_id:uuid}/prizes/new", "/console/offers/{offer_id:uuid}/owner",
+    "/merchant/prepared/{hold_id:uuid}",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip

@@ -31,8 +31,8 @@ _MOST_MISSED = 4.0
 """No more are taken to stay away than so many for each who comes, lest a stretch of the line that nobody stands
 behind have everybody after it called at once."""
 _MOST_LEAVING_SHARE = 0.25
-"""No more are called ahead of those who will leave than for this share of all places: where people are slow to come
-because the door itself is slow, calling more of them would make it slower."""
+"""No more are called ahead of those who will leave than for this share of all places, or three: where people are
+slow to come because the door itself is slow, calling more of them would make it slower."""
 _PRIOR_ENTERED = 50
 """Before anything has been seen, everyone who enters is taken to take one, with the weight of so many."""
 _MEMORY_CALLED = 500.0
@@ -214,7 +214,7 @@ def call_further(line: Line, now: datetime, since_last: timedelta) -> int:
         since_last: the time since this was last asked, which the rate is measured by.
     """
     waiting = line.joined - line.called
-    leaving = min(line.leaving, line.max_active * _MOST_LEAVING_SHARE)
+    leaving = min(line.leaving, max(3.0, line.max_active * _MOST_LEAVING_SHARE))
     free = line.max_active - line.inside + leaving - line.at_door
     free_now = free - expected_to_come(list(line.calls.values()), line.response, now, line.grace)
     wanted = max(0, int(free_now / line.response.share_still_coming(0.0)))
