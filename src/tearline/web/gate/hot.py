@@ -75,21 +75,24 @@ _no_body = msgspec.json.Decoder(NoBody)
 class Polls:
     """Answers polls of one process.
 
-    Attributes:
-        answered: polls that the numbers do not have yet.
+    Args:
+        find: the room with a code, or None.
     """
 
     def __init__(self, find: Callable[[str], RoomView | None]) -> None:
         self._find = find
         self._prepared: dict[str, tuple[RoomView, bytes, list[Any], list[Any]]] = {}
         self._answered: dict[int, int] = {200: 0, 304: 0}
+        """Polls that the metrics do not have yet, by status."""
 
     async def answer(self, scope: HTTPScope, send: Send) -> bool:
         """Answer a poll; False when this is none, or of no room."""
         path = scope["path"]
+        if not path.startswith(PREFIX) or scope["method"] not in ("GET", "HEAD"):
+            return False
         code = path[len(PREFIX) : -len(_POLL)]
         room = self._find(code)
-        if room is None or scope["method"] not in ("GET", "HEAD"):
+        if room is None:
             return False
         prepared = self._prepared.get(code)
         if prepared is None or prepared[0] is not room:
