@@ -214,6 +214,19 @@ async def test_a_pass_that_is_nobodys_becomes_the_first_members(
     assert (await claim(client, callers.other_member, "k2", token)).json()["reason"] == "pass_taken"
 
 
+async def test_a_new_round_ends_the_passes_of_the_last(
+    app: Application, client: httpx.AsyncClient, callers: Callers
+) -> None:
+    door = await door_of(app, campaign_ids=[callers.world.campaign_id])
+    token = await pass_of(client, door, callers.member)
+    await door.move("ended")
+    assert (await claim(client, callers.member, "k1", token)).status_code == 201, (
+        "who is inside keeps the time"
+    )
+    await door.move("gathering")
+    assert (await claim(client, callers.member, "k2", token)).json()["reason"] == "pass_ended"
+
+
 async def test_a_claim_may_end_the_session(
     app: Application, client: httpx.AsyncClient, callers: Callers
 ) -> None:

@@ -36,7 +36,8 @@ class Guard:
         if not token:
             raise Refusal("pass_required", room=room.code)
         held = self._tokens.read_pass(token, room.id, now)
-        if self._watch.has_left(room.id, held.round, held.place):
+        # A new round has its own line, and all of the room is for those who come from it.
+        if held.round < room.round or self._watch.has_left(room.id, held.round, held.place):
             raise Refusal("pass_ended")
         return held
 

@@ -58,7 +58,7 @@ async def change_state(
             "called": 0,
             "lapsed": 0,
             "entered": 0,
-            # Whoever is still inside from the last round keeps their time, and no place of this one.
+            # The passes of the last round end with it.
             "inside": 0,
             "at_door": 0,
             "no_shows": 0,
