@@ -39,6 +39,31 @@ def settings_for(database_url: str, **overrides: Any) -> Settings:
     )
 
 
+_built: dict[Settings, Application] = {}
+_in_use: set[int] = set()
+
+
+@asynccontextmanager
+async def running_on(settings: Settings) -> AsyncIterator[Application]:
+    """The application with these settings, its lifespan running.
+
+    To build one takes most of a second, most of it for its routes, which are the same for every database: it's
+    built once for all tests that differ in nothing else, and everything that it works with is opened anew.
+    """
+    key = settings.model_copy(update={"database_url": None})
+    app = _built.get(key) or create_app(settings)
+    if id(app) in _in_use:
+        app = create_app(settings)
+    _built[key] = app
+    app.settings = settings
+    _in_use.add(id(app))
+    try:
+        async with running(app):
+            yield app
+    finally:
+        _in_use.discard(id(app))
+
+
 @asynccontextmanager
 async def running(app: Application) -> AsyncIterator[Application]:
     """The application with its lifespan running."""
@@ -101,7 +126,7 @@ async def make_callers(app: Application, **changes: Any) -> Callers:
 @asynccontextmanager
 async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application with these settings."""
-    async with running(create_app(settings)) as app:
+    async with running_on(settings) as app:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
             yield client

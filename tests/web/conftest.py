@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tearline.web.app import Application, create_app
-from tests.callers import Callers, make_callers, running, settings_for
+from tearline.web.app import Application
+from tests.callers import Callers, make_callers, running_on, settings_for
 
 
 @pytest.fixture
 async def app(database_url: str) -> AsyncIterator[Application]:
     """The application on a fresh database."""
-    async with running(create_app(settings_for(database_url))) as application:
+    async with running_on(settings_for(database_url)) as application:
         yield application
 
 
