@@ -25,6 +25,7 @@ from tearline.campaigns.definitions import Definition, load_definition
 from tearline.core.audience import marks_of
 from tearline.core.claiming import MemberCounts, OfferStock, PrizeRules, Stock, decide
 from tearline.core.codes import make_codes
+from tearline.core.keys import KEY_SENTENCE, is_good_key
 from tearline.core.offers import can_be_issued, coupon_window
 from tearline.core.passwords import MAXIMUM_LENGTH, password_key
 from tearline.core.refusal import Refusal
@@ -32,12 +33,8 @@ from tearline.db import Database, is_connection_lost, is_retryable, new_id, viol
 from tearline.db.arrays import array, ids, quoted_array
 from tearline.db.engine import HotConnection
 from tearline.db.groupcommit import GroupCommit
-from tearline.i18n import _
 
 log = structlog.get_logger()
-
-MAXIMUM_KEY_LENGTH = 128
-"""Characters of an idempotency key."""
 
 
 class IssuedCoupon(msgspec.Struct, frozen=True):
@@ -82,10 +79,6 @@ class _Granted:
 # A code that was drawn before is drawn again; a key that was used at the same moment in another campaign is found
 # as used when the batch is run again.
 _COLLISIONS = ("pk_coupon_code", "uq_claim_member_id_idempotency_key")
-
-
-def _is_good_key(key: str) -> bool:
-    return 0 < len(key) <= MAXIMUM_KEY_LENGTH and key.isascii() and key.isprintable()
 
 
 class _StaleDefinition(Exception):  # noqa: N818 - a signal to load the definition again, never shown
@@ -134,8 +127,8 @@ class ClaimDesk:
                 ``idempotency_key_reused``, or ``unavailable`` when the database stays away; a client
                 that repeats an ``unavailable`` claim with its key can not be given it twice.
         """
-        if not _is_good_key(idempotency_key):
-            raise Refusal("invalid", fields={"idempotency_key": _("Use 1 to 128 visible ASCII characters.")})
+        if not is_good_key(idempotency_key):
+            raise Refusal("invalid", fields={"idempotency_key": KEY_SENTENCE})
         if len(password) > 4 * MAXIMUM_LENGTH:
             raise Refusal("wrong_password")
         queue = self._queues.get(campaign_code) or await self._queue_of(campaign_code)

@@ -43,9 +43,7 @@ class Door:
 
     def place_of(self, number: int) -> int:
         """The place in line of a ticket of this round; drawn for those who came before the start."""
-        if number >= self.gathered or self.seed is None:
-            return number
-        return draw.place(self.seed, number, self.gathered)
+        return draw.place_in_line(self.seed, self.gathered, number)
 
     @property
     def has_room(self) -> bool:

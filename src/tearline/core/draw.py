@@ -45,6 +45,13 @@ def place(seed: bytes, arrival: int, arrivals: int) -> int:
     return value
 
 
+def place_in_line(seed: bytes | None, gathered: int, number: int) -> int:
+    """The place of a ticket: drawn for the ``gathered`` who came before the start, its number for all after them."""
+    if number >= gathered or seed is None:
+        return number
+    return place(seed, number, gathered)
+
+
 def _permute(seed: bytes, arrivals: int, value: int, half_bits: int) -> int:
     count = arrivals.to_bytes(8, "big")
     mask = (1 << half_bits) - 1

@@ -19,18 +19,15 @@ from psycopg.rows import TupleRow
 
 from tearline.core import door as core
 from tearline.core.admission import Call
+from tearline.core.keys import KEY_SENTENCE, is_good_key
 from tearline.core.refusal import Refusal
 from tearline.db import Database
 from tearline.db.arrays import quoted_array
 from tearline.db.engine import HotConnection
 from tearline.db.groupcommit import GroupCommit
 from tearline.db.patience import patiently
-from tearline.i18n import _
 from tearline.waitingroom import door_sql as sql
 from tearline.waitingroom.tokens import Pass, Ticket
-
-MAXIMUM_KEY_LENGTH = 128
-"""Characters of an exchange key."""
 
 RETRY_AT_DOOR_SECONDS = 3
 
@@ -99,8 +96,8 @@ class DoorDesk:
                 seconds), ``ticket_used``, ``pass_ended``, ``wrong_ticket`` (also of an earlier round),
                 ``room_closed``, ``room_ended``, ``invalid``, ``unavailable``.
         """
-        if not (0 < len(exchange_key) <= MAXIMUM_KEY_LENGTH and exchange_key.isascii()):
-            raise Refusal("invalid", fields={"exchange_key": _("Use 1 to 128 visible ASCII characters.")})
+        if not is_good_key(exchange_key):
+            raise Refusal("invalid", fields={"exchange_key": KEY_SENTENCE})
         return await self._submit(
             ticket.room_id, _Exchange(ticket, exchange_key, member_id, self._deadline())
         )

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
-from tearline.core.admission import Response
+from tearline.core.admission import Response, estimated_wait
 from tearline.core.draw import commitment
 from tearline.core.refusal import Refusal
 from tearline.core.rooms import HOLDING, RoomDraft
@@ -102,12 +102,10 @@ class Board:
 
         At the rates measured lately; None while they are unknown, and when nobody is being called.
         """
-        if self.state != "queueing" or not self.slow_per_minute or not self.fast_per_minute:
+        if self.state != "queueing":
             return None
-        return (
-            timedelta(minutes=self.waiting / self.fast_per_minute),
-            timedelta(minutes=self.waiting / self.slow_per_minute),
-        )
+        wait = estimated_wait(self.waiting, self.slow_per_minute, self.fast_per_minute)
+        return None if wait is None else (wait.least, wait.most)
 
 
 def rooms() -> Select[Any]:

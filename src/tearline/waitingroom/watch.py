@@ -84,9 +84,7 @@ class RoomView:
         """The place in line of a ticket of this round; None before the draw."""
         if self.state == "gathering":
             return None
-        if number >= self.gathered or self.seed is None:
-            return number
-        return draw.place(self.seed, number, self.gathered)
+        return draw.place_in_line(self.seed, self.gathered, number)
 
 
 class RoomWatch:

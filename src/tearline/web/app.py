@@ -79,7 +79,7 @@ class Application:
             )
             self._polls = Polls(services.room_watch.find)
             yield
-            self._lanes = ()
+            self._lanes, self._polls = (), None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""

@@ -16,7 +16,6 @@ from litestar.types import HTTPScope, Send
 
 from tearline.core.refusal import Refusal
 from tearline.members.tokens import MemberIdentity
-from tearline.waitingroom.doordesk import MAXIMUM_KEY_LENGTH
 from tearline.waitingroom.tokens import Ticket
 from tearline.waitingroom.watch import RoomView
 from tearline.web import metrics
@@ -196,7 +195,7 @@ class GateLane:
         ticket = self._ticket_of(room, headers, cookies)
         visitor = known_visitor(cookies.get(VISITOR_COOKIE))
         key = decode(_exchange_body, body).exchange_key or visitor
-        if key is None or len(key) > MAXIMUM_KEY_LENGTH:
+        if key is None:
             raise Refusal("invalid", fields={"exchange_key": "Object missing required field `exchange_key`."})
         member = self._member(headers, cookies)
         held = await self._services.door_desk.exchange(ticket, key, member.member_id if member else None)
