@@ -253,6 +253,13 @@ def test_those_inside_at_the_door_and_leaving_count() -> None:
     assert call_further(line, START, SECOND) == 4
 
 
+def test_no_more_than_a_quarter_is_called_ahead() -> None:
+    """A door that is slow makes people slow to come; calling ever more of them for that would make it slower."""
+    line = full_line(max_active=100, joined=1_000)
+    line.inside, line.leaving = 100, 90.0
+    assert call_further(line, START, SECOND) == 25
+
+
 def test_where_half_stay_away_twice_as_many_are_called() -> None:
     line = full_line(max_active=100, joined=1000)
     line.response = Response((1e6,) + (0.0,) * 7, 1e6)
