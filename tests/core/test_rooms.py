@@ -18,6 +18,7 @@ from tearline.core.rooms import (
     RoomDraft,
     begins_round,
     check_room,
+    page_covering,
     scheduled_state,
     starts,
 )
@@ -136,6 +137,7 @@ def test_a_room_that_makes_sense_has_no_problems() -> None:
         per_minute=600,
         joins_per_network=100,
         sites=("https://shop.example", "http://127.0.0.1:8000"),
+        pages=("/", "/wallet", "/wallet/used", "/a.b/~c_d-1"),
     )
     assert check_room(full) == {}
 
@@ -158,6 +160,17 @@ def test_a_room_that_makes_sense_has_no_problems() -> None:
         ("sites", ("shop.example",)),
         ("sites", ("https://shop.example/path",)),
         ("sites", ("https://shop.example",) * 21),
+        ("pages", ("wallet",)),
+        ("pages", ("/wallet/",)),
+        ("pages", ("//wallet",)),
+        ("pages", ("/wallet?folder=used",)),
+        ("pages", ("/../console",)),
+        ("pages", ("/wallet/\u0627",)),
+        ("pages", ("/" + "x" * 200,)),
+        ("pages", ("/wallet",) * 21),
+        ("pages", ("/wallet", "/sign-in")),
+        ("pages", ("/c/WINTER",)),
+        ("pages", ("/console/rooms",)),
         ("starts_at", datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
@@ -172,3 +185,22 @@ def test_a_schedule_goes_forward(gathers: int | None, start: int | None, end: in
     given_moments = [moment for moment in (gathers, start, end) if moment is not None]
     is_fine = given_moments == sorted(set(given_moments)) and (gathers is None or start is not None)
     assert (check_room(draft) == {}) == is_fine
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/", "/"),
+        ("//", "/"),
+        ("/wallet", "/wallet"),
+        ("/wallet/", "/wallet"),
+        ("//wallet//123", "/wallet"),
+        ("/wallet/used/old", "/wallet/used"),
+        ("/wallets", None),
+        ("/Wallet", None),
+        ("/account", None),
+    ],
+)
+def test_the_nearest_guarded_page_covers_an_address(path: str, page: str | None) -> None:
+    assert page_covering(path, {"/", "/wallet", "/wallet/used"}) == page
+    assert page_covering(path, set()) is None

@@ -32,6 +32,7 @@ def new_room(**changes: Any) -> dict[str, Any]:
         "time_zone": "Asia/Hong_Kong",
         "max_active": 200,
         "sites": ["https://Shop.example/"],
+        "pages": ["/wallet", "/"],
         **changes,
     }
 
@@ -54,7 +55,7 @@ async def test_a_room_lives_from_closed_to_ended(
     assert made.status_code == 201, made.text
     room = made.json()
     assert (room["code"], room["state"], room["campaign_ids"]) == ("RUSH-1", "closed", guarded)
-    assert room["sites"] == ["https://shop.example"]
+    assert (room["sites"], room["pages"]) == (["https://shop.example"], ["/", "/wallet"])
     assert room["follows"] == ["gathering", "open", "queueing"]
     assert room["address"].endswith("/gate/RUSH-1")
 
@@ -111,6 +112,7 @@ async def test_a_change_says_what_it_saw_and_leaves_the_rest(
         ({"names": {"th": "ไม่มีภาษาอังกฤษ"}}, "names.en"),
         ({"session_seconds": 5}, "session_seconds"),
         ({"sites": ["https://shop.example/path"]}, "sites"),
+        ({"pages": ["/api/v1"]}, "pages"),
         ({"gathers_at": "2030-01-01T00:00:00Z"}, "starts_at"),
         ({"campaign_ids": [str(uuid4())]}, "campaign_ids"),
         ({"max_active": -1}, "max_active"),

@@ -121,7 +121,9 @@ async def test_the_draw_is_committed_to_and_then_revealed(
 async def test_the_form_keeps_all_that_was_decided(app: Application, client: httpx.AsyncClient) -> None:
     browser, services = await console_browser(app, client), app.litestar.state.services
     world = await make_world(services.database)
-    room_id, here = await _create(browser, campaign_ids=str(world.campaign_id), per_minute="60")
+    room_id, here = await _create(
+        browser, campaign_ids=str(world.campaign_id), per_minute="60", pages="/wallet\r\n /account/ "
+    )
     draft = (await _board(app, room_id)).draft
     assert (draft.code, draft.session_seconds, draft.grace_seconds, draft.per_minute) == (
         "RUSH-1",
@@ -131,6 +133,7 @@ async def test_the_form_keeps_all_that_was_decided(app: Application, client: htt
     )
     assert draft.starts_at == datetime(2035, 1, 1, 2, 0, tzinfo=UTC)
     assert (draft.campaign_ids, draft.sites) == ((world.campaign_id,), ("https://shop.example",))
+    assert draft.pages == ("/account", "/wallet")
     assert (draft.queues_when_full, draft.late_may_enter, draft.proof_of_work) == (True, False, False)
 
     page = await browser.send(f"{here}/edit", {"late_may_enter": "yes", "proof_of_work": "yes"})
@@ -165,6 +168,8 @@ async def test_the_form_keeps_all_that_was_decided(app: Application, client: htt
         ({"session_minutes": "0"}, "field-session_minutes", "Enter a number from 1"),
         ({"grace_seconds": "5"}, "field-grace_seconds", "Enter a number from 10"),
         ({"sites": "shop.example"}, "field-sites", "without a path"),
+        ({"pages": "/wallet\nabout"}, "field-pages", "such as /wallet"),
+        ({"pages": "/sign-in"}, "field-pages", "be guarded"),
         ({"max_active": "1000001"}, "field-max_active", "Enter a number from 0"),
         (
             {"campaign_ids": "01890000-0000-7000-8000-000000000000"},

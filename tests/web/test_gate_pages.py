@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import update
 
+from tearline.core.refusal import Refusal
+from tearline.core.rooms import NEVER_GUARDED
 from tearline.db import transaction
 from tearline.waitingroom import actions
 from tearline.waitingroom.model import RoomEntry, RoomState
@@ -361,6 +363,53 @@ async def test_a_claim_may_end_the_session(app: Application, client: httpx.Async
     gift = (await client.get(claimed.headers["location"])).text
     assert says(gift, "Your place inside went to the next in line.") and not says(gift, "You are inside.")
     assert (await room.hall.state()).inside == 0
+
+
+async def test_a_room_guards_pages_of_the_shop(app: Application, client: httpx.AsyncClient) -> None:
+    room = await room_of(app, "closed", campaign_ids=(), pages=("/", "/wallet"))
+    sign_in(app, client, room.world.members[0])
+    assert (await client.get("/wallet")).status_code == 200, "before the crowd everyone sees it"
+    await room.move("open")
+    sent = await client.get("/wallet?folder=used&lang=en")
+    assert sent.status_code == 303
+    assert sent.headers["location"] == f"{GATE}?return=/wallet%3Ffolder%3Dused%26lang%3Den&lang=en"
+    assert (await client.get("//wallet/")).headers["location"].startswith(f"{GATE}?return=")
+    assert (await client.get("/w%61llet")).headers["location"] == f"{GATE}?return=/wallet"
+    assert (await client.get("/")).headers["location"] == f"{GATE}?return=/"
+    part = await client.get(f"/wallet/{uuid4()}/ticket", headers={"hx-request": "true"})
+    assert part.status_code == 204 and part.headers["hx-redirect"].startswith(f"{GATE}?return=/wallet/")
+    for free in ("/account", "/sign-in", CAMPAIGN):
+        answer = await client.get(free)
+        assert not answer.headers.get("location", "").startswith("/gate/"), free
+    await press(client, "join", sent.headers["location"])
+    entered = await press(client, "enter", sent.headers["location"])
+    assert entered.headers["location"] == "/wallet?folder=used&lang=en"
+    wallet = (await client.get(entered.headers["location"])).text
+    assert says(wallet, "You are inside. Time left:")
+    assert f'data-end="{GATE}/done?return=/wallet%3Ffolder%3Dused%26lang%3Den"' in wallet
+    assert says((await client.get("/")).text, "You are inside."), "one pass for all that the room guards"
+    assert not says((await client.get("/account")).text, "You are inside.")
+    async with another(app) as stranger:
+        assert (await stranger.get("/wallet")).headers["location"] == f"{GATE}?return=/wallet"
+    left = await client.post(f"{GATE}/leave", data=hidden_fields(wallet, f"{GATE}/leave"))
+    assert left.status_code == 303
+    assert (await client.get("/wallet")).headers["location"] == f"{GATE}?return=/wallet"
+    await room.move("ended")
+    assert (await client.get("/wallet")).status_code == 200, "after the crowd everyone sees it"
+
+
+async def test_a_page_has_one_room_at_the_most(app: Application) -> None:
+    await room_of(app, "closed", pages=("/wallet",))
+    database = services_of(app).database
+    with pytest.raises(Refusal, match="already_taken") as refused:
+        await make_room(database, datetime.now(UTC), code="HALL-2", pages=("/", "/wallet"))
+    assert list(refused.value.fields) == ["pages"]
+    await make_room(database, datetime.now(UTC), code="HALL-2", pages=("/", "/wallet/used"))
+
+
+async def test_pages_that_no_room_may_guard_are_all_but_the_shops(app: Application) -> None:
+    first = {route.path.strip("/").split("/")[0] for route in app.litestar.routes}
+    assert first - NEVER_GUARDED == {"", "wallet", "account"}
 
 
 async def test_bypass_link(app: Application, client: httpx.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -51,7 +51,19 @@ LONGEST_SESSION_SECONDS = 24 * 3600
 SHORTEST_GRACE_SECONDS = 10
 LONGEST_GRACE_SECONDS = 3600
 MAXIMUM_SITES = 20
+MAXIMUM_PAGES = 20
 
+NEVER_GUARDED = frozenset(
+    {
+        *("api", "c", "console", "dev", "gate", "healthz", "merchant", "metrics", "problems", "readyz"),
+        *("sign-in", "sign-out", "sign-out-everywhere", "static"),
+    }
+)
+"""First parts of addresses that no room guards as pages: staff work there, systems ask there, visitors need them
+on their way in, or, as with campaigns (``/c``), the room guards the thing itself."""
+
+_PAGE = re.compile(r"/|(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+_LONGEST_PAGE = 200
 _SITE = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
 
 
@@ -77,6 +89,22 @@ class RoomDraft:
     joins_per_network: int | None = None
     sites: Sequence[str] = ()
     campaign_ids: Sequence[UUID] = ()
+    pages: Sequence[str] = ()
+
+
+def page_covering(path: str, pages: Container[str]) -> str | None:
+    """The guarded page that an address lies on: the nearest of it and those above it; None when it is free.
+
+    ``/wallet`` covers ``/wallet/123``, too; ``/`` is the home page alone.
+
+    Args:
+        path: as it was asked for: slashes twice or at the end change nothing.
+    """
+    parts = [part for part in path.split("/") if part]
+    for length in range(len(parts), 0, -1):
+        if (page := "/" + "/".join(parts[:length])) in pages:
+            return page
+    return "/" if not parts and "/" in pages else None
 
 
 def begins_round(before: str, after: str) -> bool:
@@ -139,7 +167,18 @@ def check_room(draft: RoomDraft) -> dict[str, str]:
             problems[name] = COUNT_SENTENCE
     if len(draft.sites) > MAXIMUM_SITES or any(not _SITE.fullmatch(site) for site in draft.sites):
         problems["sites"] = _("Give up to 20 addresses such as https://shop.example, without a path.")
+    if len(draft.pages) > MAXIMUM_PAGES or any(not _is_page(page) for page in draft.pages):
+        problems["pages"] = _("Give up to 20 paths of this site such as /wallet.")
+    elif any(page.split("/")[1] in NEVER_GUARDED for page in draft.pages):
+        problems["pages"] = _(
+            "These can't be guarded: signing in, waiting rooms, the counter and the console. Choose a campaign"
+            " above instead of its page."
+        )
     return problems
+
+
+def _is_page(path: str) -> bool:
+    return len(path) <= _LONGEST_PAGE and _PAGE.fullmatch(path) is not None
 
 
 def _check_schedule(draft: RoomDraft) -> dict[str, str]:

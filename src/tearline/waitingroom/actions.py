@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Row, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
 
 from tearline.core import rooms as core
 from tearline.core.refusal import Refusal
@@ -24,7 +25,7 @@ from tearline.core.texts import check_localised, is_storable, without_blanks
 from tearline.db import new_id
 from tearline.i18n import _
 from tearline.merchants.audit import changes, record_audit
-from tearline.waitingroom.model import Room, RoomBypass, RoomCampaign, RoomEntry, RoomState
+from tearline.waitingroom.model import Room, RoomBypass, RoomCampaign, RoomEntry, RoomPage, RoomState
 from tearline.waitingroom.reads import room_draft_of
 from tearline.waitingroom.rounds import change_state, locked_state
 from tearline.waitingroom.tokens import Pass
@@ -40,8 +41,8 @@ async def create_room(tx: AsyncConnection, actor: Actor, draft: core.RoomDraft, 
     """Make a room, closed; answers its id.
 
     Raises:
-        Refusal: ``invalid`` with what makes no sense by field, ``already_taken`` for the code or a campaign
-            that another room guards.
+        Refusal: ``invalid`` with what makes no sense by field, ``already_taken`` for the code, or for a
+            campaign or a page that another room guards.
     """
     actor.require("rooms.write")
     draft = _tidied(draft)
@@ -59,7 +60,7 @@ async def create_room(tx: AsyncConnection, actor: Actor, draft: core.RoomDraft, 
         raise Refusal("already_taken", fields={"code": CODE_TAKEN_SENTENCE})
     await tx.execute(insert(RoomState).values(room_id=room_id, changed_at=now))
     await _guard(tx, room_id, draft)
-    after = {**columns, "campaign_ids": list(draft.campaign_ids)}
+    after = {**columns, **_guarded(draft)}
     await record_audit(tx, actor, "room.created", "room", room_id, None, after, now)
     return room_id
 
@@ -97,8 +98,8 @@ async def update_room(
         await tx.execute(update(RoomState).where(RoomState.room_id == room_id).values(changed_at=now))
     await _guard(tx, room_id, draft)
     columns = _columns(draft)
-    was = {**_columns(before), "campaign_ids": list(before.campaign_ids)}
-    after = {**columns, "campaign_ids": list(draft.campaign_ids)}
+    was = {**_columns(before), **_guarded(before)}
+    after = {**columns, **_guarded(draft)}
     return await _change(tx, actor, row, columns, "room.changed", now, audited=changes(was, after))
 
 
@@ -338,30 +339,30 @@ async def _change(
 
 
 async def _guard(tx: AsyncConnection, room_id: UUID, draft: core.RoomDraft) -> None:
-    """Have the room guard these campaigns, and no others."""
-    await tx.execute(
-        delete(RoomCampaign).where(
-            RoomCampaign.room_id == room_id, RoomCampaign.campaign_id.not_in(draft.campaign_ids)
-        )
-    )
-    if not draft.campaign_ids:
-        return
+    """Have the room guard these campaigns and pages, and no others."""
     known = await tx.execute(_KNOWN_CAMPAIGNS, {"ids": list(draft.campaign_ids)})
     if set(known.scalars()) != set(draft.campaign_ids):
         raise Refusal("invalid", fields={"campaign_ids": _("There is no such campaign.")})
-    await tx.execute(
-        insert(RoomCampaign)
-        .values([{"campaign_id": one, "room_id": room_id} for one in sorted(draft.campaign_ids)])
-        .on_conflict_do_nothing()
-    )
-    guarded = await tx.execute(
-        select(RoomCampaign.campaign_id).where(
-            RoomCampaign.campaign_id.in_(draft.campaign_ids), RoomCampaign.room_id == room_id
-        )
-    )
-    if set(guarded.scalars()) != set(draft.campaign_ids):
+    if not await _guard_only(tx, room_id, RoomCampaign.campaign_id, draft.campaign_ids):
         sentence = _("Another waiting room guards one of these campaigns.")
         raise Refusal("already_taken", fields={"campaign_ids": sentence})
+    if not await _guard_only(tx, room_id, RoomPage.path, draft.pages):
+        sentence = _("Another waiting room guards one of these pages.")
+        raise Refusal("already_taken", fields={"pages": sentence})
+
+
+async def _guard_only(
+    tx: AsyncConnection, room_id: UUID, key: InstrumentedAttribute[Any], wanted: Sequence[Any]
+) -> bool:
+    """Make these the rows of the room, by their key; False when another room has one of them."""
+    table: Any = key.class_
+    await tx.execute(delete(table).where(table.room_id == room_id, key.not_in(wanted)))
+    if not wanted:
+        return True
+    rows = [{key.key: one, "room_id": room_id} for one in sorted(wanted)]
+    await tx.execute(insert(table).values(rows).on_conflict_do_nothing())
+    held = await tx.execute(select(key).where(key.in_(wanted), table.room_id == room_id))
+    return len(held.all()) == len(rows)
 
 
 def _tidied(draft: core.RoomDraft) -> core.RoomDraft:
@@ -372,11 +373,16 @@ def _tidied(draft: core.RoomDraft) -> core.RoomDraft:
         messages=without_blanks(draft.messages),
         sites=tuple(dict.fromkeys(site.strip().rstrip("/").lower() for site in draft.sites if site.strip())),
         campaign_ids=tuple(sorted(set(draft.campaign_ids))),
+        pages=tuple(sorted({page.strip().rstrip("/") or "/" for page in draft.pages if page.strip()})),
     )
 
 
 def _columns(draft: core.RoomDraft) -> dict[str, Any]:
-    columns = {
-        field.name: getattr(draft, field.name) for field in fields(draft) if field.name != "campaign_ids"
-    }
+    guarded = _guarded(draft)
+    columns = {field.name: getattr(draft, field.name) for field in fields(draft) if field.name not in guarded}
     return {**columns, "sites": list(draft.sites)}
+
+
+def _guarded(draft: core.RoomDraft) -> dict[str, list[Any]]:
+    """What stands in tables of its own."""
+    return {"campaign_ids": list(draft.campaign_ids), "pages": list(draft.pages)}

@@ -59,6 +59,15 @@ class RoomCampaign(Base):
     room_id: Mapped[UUID] = mapped_column(ForeignKey("room.id"), index=True)
 
 
+class RoomPage(Base):
+    """A page of ours that a room guards, with all below it. A page has one room at the most."""
+
+    __tablename__ = "room_page"
+    path: Mapped[str] = mapped_column(primary_key=True)
+    """Such as ``/wallet``; ``/`` is the home page alone."""
+    room_id: Mapped[UUID] = mapped_column(ForeignKey("room.id"), index=True)
+
+
 class RoomState(Base):
     """What happens in a room: its one hot row, the lock of joins, entries and calls."""
 

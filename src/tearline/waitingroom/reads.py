@@ -19,7 +19,15 @@ from tearline.core.draw import commitment
 from tearline.core.refusal import Refusal
 from tearline.core.rooms import HOLDING, RoomDraft
 from tearline.merchants.model import AuditEntry
-from tearline.waitingroom.model import Room, RoomBypass, RoomCall, RoomCampaign, RoomSample, RoomState
+from tearline.waitingroom.model import (
+    Room,
+    RoomBypass,
+    RoomCall,
+    RoomCampaign,
+    RoomPage,
+    RoomSample,
+    RoomState,
+)
 
 _OF_ROOM = [column for column in RoomState.__table__.columns if column.name != "room_id"]
 
@@ -119,12 +127,21 @@ def rooms() -> Select[Any]:
 
 async def room_draft_of(connection: AsyncConnection, row: Row[Any]) -> RoomDraft:
     """What was decided about a room, from its row."""
-    guarded = await connection.execute(
+    campaigns = await connection.scalars(
         select(RoomCampaign.campaign_id)
         .where(RoomCampaign.room_id == row.id)
         .order_by(RoomCampaign.campaign_id)
     )
-    return _draft(row, tuple(guarded.scalars()))
+    pages = await connection.scalars(
+        select(RoomPage.path).where(RoomPage.room_id == row.id).order_by(RoomPage.path)
+    )
+    guarded: dict[str, Any] = {
+        "campaign_ids": tuple(campaigns),
+        "pages": tuple(pages),
+        "sites": tuple(row.sites),
+    }
+    names = [field.name for field in fields(RoomDraft) if field.name not in guarded]
+    return RoomDraft(**{name: getattr(row, name) for name in names}, **guarded)
 
 
 async def board(connection: AsyncConnection, room_id: UUID) -> Board:
@@ -234,9 +251,3 @@ def bypasses_list(room_id: UUID) -> Select[Any]:
 async def bypasses(connection: AsyncConnection, room_id: UUID) -> Sequence[Row[Any]]:
     """The room's bypass links, newest first, without their tokens."""
     return list(await connection.execute(bypasses_list(room_id)))
-
-
-def _draft(row: Row[Any], campaign_ids: tuple[UUID, ...]) -> RoomDraft:
-    names = [field.name for field in fields(RoomDraft) if field.name not in ("campaign_ids", "sites")]
-    values = {name: getattr(row, name) for name in names}
-    return RoomDraft(**values, sites=tuple(row.sites), campaign_ids=campaign_ids)

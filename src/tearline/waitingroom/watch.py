@@ -23,6 +23,7 @@ from sqlalchemy import Row, text
 from tearline.core import draw
 from tearline.core.admission import Response, first_place_without_stock
 from tearline.core.refusal import Refusal
+from tearline.core.rooms import page_covering
 from tearline.db import Database, is_connection_lost
 from tearline.db.patience import pause
 
@@ -39,7 +40,8 @@ SELECT r.id, r.code, r.names, r.messages, r.time_zone, r.gathers_at, r.starts_at
     s.state, s.is_paused, s.round, s.seed, s.gathered, s.joined, s.called, s.lapsed, s.entered, s.response,
     s.stock_left, s.stock_taken, s.slow_per_minute, s.fast_per_minute, s.started_at, s.ticked_at,
     array(SELECT c.code FROM room_campaign AS g JOIN campaign AS c ON c.id = g.campaign_id
-          WHERE g.room_id = r.id ORDER BY c.code) AS campaign_codes
+          WHERE g.room_id = r.id ORDER BY c.code) AS campaign_codes,
+    array(SELECT path FROM room_page AS p WHERE p.room_id = r.id ORDER BY path) AS pages
 FROM room AS r JOIN room_state AS s ON s.room_id = r.id
 """)
 
@@ -76,6 +78,7 @@ class RoomView:
     joins_per_network: int | None
     sites: tuple[str, ...]
     campaign_codes: tuple[str, ...]
+    pages: tuple[str, ...]
     document: bytes
     """The public document, as JSON."""
     etag: bytes
@@ -94,6 +97,7 @@ class RoomWatch:
         self._database = database
         self._by_code: dict[str, RoomView] = {}
         self._by_campaign: dict[str, RoomView] = {}
+        self._by_page: dict[str, RoomView] = {}
         self._left: dict[tuple[UUID, int, int], datetime] = {}
         """Passes whose holders have left before their time, until their time."""
         self._left_since: datetime | None = None
@@ -124,6 +128,17 @@ class RoomWatch:
             raise Refusal("unavailable")
         return self._by_campaign.get(campaign_code)
 
+    def guard_of_page(self, path: str) -> RoomView | None:
+        """The room that guards this page of ours, or one above it; None when it is free.
+
+        Raises:
+            Refusal: ``unavailable`` when the rooms have not been read yet.
+        """
+        if self._refreshed_at is None:
+            raise Refusal("unavailable")
+        page = page_covering(path, self._by_page)
+        return None if page is None else self._by_page[page]
+
     def has_left(self, room_id: UUID, round_: int, place: int) -> bool:
         """Whether the holder of this pass has left before its time."""
         return (room_id, round_, place) in self._left
@@ -143,6 +158,7 @@ class RoomWatch:
         views = [_view(row) for row in rows]
         self._by_code = {view.code: view for view in views}
         self._by_campaign = {code: view for view in views for code in view.campaign_codes}
+        self._by_page = {page: view for view in views for page in view.pages}
         for row in left:
             self._left[row.room_id, row.round, row.place] = row.expires_at
         self._left = {key: until for key, until in self._left.items() if until > now}
@@ -165,13 +181,12 @@ class RoomWatch:
 
 def _view(row: Row[Any]) -> RoomView:
     body = msgspec.json.encode(_document(row))
-    names = [
-        name for name in RoomView.__slots__ if name not in ("document", "etag", "sites", "campaign_codes")
-    ]
+    names = [name for name in RoomView.__slots__ if name not in ("document", "etag")]
+    values: dict[str, Any] = {name: getattr(row, name) for name in names}
+    # Lists of the database are tuples here: what every request shares, none may change.
+    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return RoomView(
-        **{name: getattr(row, name) for name in names},
-        sites=tuple(row.sites),
-        campaign_codes=tuple(row.campaign_codes),
+        **values,
         document=body,
         etag=b'"' + hashlib.sha256(body).hexdigest()[:20].encode() + b'"',
     )

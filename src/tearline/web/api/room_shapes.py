@@ -34,6 +34,15 @@ CampaignIds: TypeAlias = Annotated[
     Meta(max_length=1000, description="Campaigns that nobody claims in without having been let in."),
 ]
 
+Pages: TypeAlias = Annotated[
+    list[ShortText],
+    Meta(
+        max_length=100,
+        description="Paths of the shop that the room guards, each with all below it, such as `/wallet`;"
+        " `/` is the home page alone.",
+    ),
+]
+
 
 class RoomAnswer(Answer):
     """A waiting room: what was decided about it, and its state."""
@@ -57,6 +66,7 @@ class RoomAnswer(Answer):
     joins_per_network: int | None
     sites: list[str]
     campaign_ids: list[UUID]
+    pages: list[str]
     version: int
     state: RoomState
     is_paused: bool
@@ -150,6 +160,7 @@ class NewRoom(Body):
     joins_per_network: Count | None = None
     sites: Sites = msgspec.field(default_factory=list)
     campaign_ids: CampaignIds = msgspec.field(default_factory=list)
+    pages: Pages = msgspec.field(default_factory=list)
 
 
 class RoomChange(Body):
@@ -174,6 +185,7 @@ class RoomChange(Body):
     joins_per_network: Count | UnsetType | None = UNSET
     sites: Sites | UnsetType = UNSET
     campaign_ids: CampaignIds | UnsetType = UNSET
+    pages: Pages | UnsetType = UNSET
 
 
 class RoomMove(Body):
@@ -237,8 +249,9 @@ def room_answer(board: Board, public_url: str) -> RoomAnswer:
     values: dict[str, Any] = {
         name: getattr(board.draft, name) for name in core.RoomDraft.__dataclass_fields__
     }
+    values |= {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
     return RoomAnswer(
-        **{**values, "sites": list(board.draft.sites), "campaign_ids": list(board.draft.campaign_ids)},
+        **values,
         id=board.id,
         version=board.version,
         state=board.state,  # type: ignore[arg-type]

@@ -86,6 +86,9 @@ def room_form(
             _("What it guards"),
             Choices("campaign_ids", _("Campaigns"), is_required=False, choices=campaigns,
                     help=_("Nobody claims in them without having been let in.")),
+            Lines("pages", _("Pages of this site"), maximum_lines=core.MAXIMUM_PAGES, rows=2,
+                  help=_("Paths such as /wallet, one a line, each with all below it; / is the home page alone. "
+                         "Guarded while the room can be joined; apps and tills are not held up.")),
             Lines("sites", _("Other sites"), maximum_lines=core.MAXIMUM_SITES, rows=2,
                   help=_("Addresses such as https://shop.example, one a line. They send visitors here and get "
                          "them back with a signed token.")),

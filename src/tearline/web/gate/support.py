@@ -95,9 +95,11 @@ def wanted_address(room: RoomView, wanted: str | None) -> str:
 
 
 def default_address(room: RoomView) -> str:
-    """What the room guards: its first campaign, or else its first site."""
+    """What the room guards: its first campaign, or else its first page, or its first site."""
     if room.campaign_codes:
         return f"/c/{room.campaign_codes[0]}"
+    if room.pages:
+        return room.pages[0]
     return f"{room.sites[0]}/" if room.sites else "/"
 
 

@@ -6,6 +6,7 @@ from litestar import Router
 
 from tearline.web.access import SHOP
 from tearline.web.shop import account, campaigns, home, sign_in, wallet
+from tearline.web.shop.inside import guard_page
 
 __all__ = ["router"]
 
@@ -15,6 +16,7 @@ def router() -> Router:
     return Router(
         "/",
         dependencies=SHOP,
+        before_request=guard_page,
         route_handlers=[
             *home.HANDLERS,
             *campaigns.HANDLERS,

@@ -1,16 +1,19 @@
-"""Campaigns behind a waiting room: who is inside, how long for, and the way to the room for everybody else."""
+"""Campaigns and pages behind a waiting room: who is inside, how long for, and the others' way to the room."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from urllib.parse import quote
 
 from litestar import Response
 from litestar.response import Redirect
 
 from tearline.core.refusal import Refusal
+from tearline.core.rooms import JOINABLE
 from tearline.waitingroom.watch import RoomView
-from tearline.web.access import AnyRequest
+from tearline.web.access import AnyRequest, safe_next, services_of
 from tearline.web.services import Services
 from tearline.web.ui.page import language_of
 from tearline.web.visits import dropped_cookies, pass_cookie_name
@@ -21,15 +24,17 @@ REFUSALS = frozenset({"pass_required", "pass_ended", "pass_taken"})
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Somebody's session in the room that guards a campaign.
+    """Somebody's session in the room that guards a campaign or a page.
 
     Attributes:
         seconds: how long is left; the browser's clock may be wrong.
+        back: the address that they came for, percent-encoded.
     """
 
     room_code: str
     until: datetime
     seconds: int
+    back: str
 
 
 def pass_token(request: AnyRequest, services: Services, campaign_code: str) -> str | None:
@@ -47,13 +52,11 @@ def session_of(request: AnyRequest, services: Services, campaign_code: str) -> I
     room = services.room_guard.room_of(campaign_code)
     if room is None:
         return None
-    now = services.now()
     token = request.cookies.get(pass_cookie_name(room.code))
     if room.state == "closed" and token is None:
         # There is no line to stand in yet: the campaign's own page says what is to come, and when.
         return None
-    held = services.room_guard.held(token, room, now)
-    return Inside(room.code, held.expires_at, max(1, int((held.expires_at - now).total_seconds())))
+    return _inside(services, room, token, f"/c/{campaign_code}")
 
 
 def to_room(request: AnyRequest, services: Services, campaign_code: str, refusal: Refusal) -> Redirect:
@@ -65,13 +68,49 @@ def to_room(request: AnyRequest, services: Services, campaign_code: str, refusal
     room = services.room_guard.room_of(campaign_code)
     if room is None:
         raise refusal
-    path = f"/gate/{room.code}"
-    if refusal.reason == "pass_ended":
-        path += "/done"
-    path += f"?return=/c/{campaign_code}"
-    if "lang" in request.query_params:
-        path += f"&lang={language_of(request)}"
-    return Redirect(path, status_code=303, headers={"cache-control": "no-store"})
+    address = _room_address(request, room, f"/c/{campaign_code}", refusal)
+    return Redirect(address, status_code=303, headers={"cache-control": "no-store"})
+
+
+async def guard_page(request: AnyRequest) -> Response[Any] | None:
+    """Before a page that a room guards: let those through who are inside, and send the others to the line.
+
+    A page is guarded while the room can be joined: before the crowd and after it, everyone sees it.
+
+    Raises:
+        Refusal: ``unavailable``.
+    """
+    services = services_of(request)
+    room = services.room_watch.guard_of_page(request.scope["path"])
+    if room is None or room.state not in JOINABLE:
+        return None
+    query = request.scope["query_string"].decode("latin-1")
+    wanted = request.scope["path"] + (f"?{query}" if query and request.method == "GET" else "")
+    back = quote(safe_next(wanted, "/"), safe="/")
+    try:
+        session = _inside(services, room, request.cookies.get(pass_cookie_name(room.code)), back)
+    except Refusal as refusal:
+        address = _room_address(request, room, back, refusal)
+        if "hx-request" in request.headers:
+            # Part of a page that is open: it is the page that has to go.
+            return Response(
+                "", status_code=204, headers={"hx-redirect": address, "cache-control": "no-store"}
+            )
+        return Redirect(address, status_code=303, headers={"cache-control": "no-store"})
+    request.scope["inside"] = session  # type: ignore[typeddict-unknown-key]
+    return None
+
+
+def _inside(services: Services, room: RoomView, token: str | None, back: str) -> Inside:
+    now = services.now()
+    held = services.room_guard.held(token, room, now)
+    seconds = max(1, int((held.expires_at - now).total_seconds()))
+    return Inside(room.code, held.expires_at, seconds, back)
+
+
+def _room_address(request: AnyRequest, room: RoomView, back: str, refusal: Refusal) -> str:
+    path = f"/gate/{room.code}" + ("/done" if refusal.reason == "pass_ended" else "") + f"?return={back}"
+    return path + (f"&lang={language_of(request)}" if "lang" in request.query_params else "")
 
 
 def has_given_place_on(services: Services, campaign_code: str) -> RoomView | None:
