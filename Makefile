@@ -2,6 +2,7 @@
 #
 #   make demo [PORT=8100] [RESET=1]
 #   make test [ARGS='tests/core -k claim']
+#   make pages [ARGS='-k counter']
 #   make bench [ONLY=claims] [QUICK=1]
 
 SHELL := /bin/bash
@@ -12,13 +13,19 @@ RUN_LOCK := .venv/.installed-run
 DEV_LOCK := .venv/.installed-dev
 ASSETS := src/tearline/web/static/manifest.json
 
-.PHONY: demo test check bench assets browser lock clean
+.PHONY: demo test pages check bench assets browser lock clean
 
 demo: $(RUN_LOCK) assets
 	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
 
 test: $(DEV_LOCK) assets browser
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# Every page in four languages, narrow and wide; the pictures lie in tests/browser/pictures.
+pages: $(DEV_LOCK) assets browser
+	@for views in en:1440,zh-Hant:360 zh-Hant:1440,th:360 zh-Hans:1440,en:360 th:1440,zh-Hans:360; do \
+		TEARLINE_TEST_VIEWS=$$views $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser/test_pages.py $(ARGS) || exit; \
+	done
 
 check: $(DEV_LOCK)
 	@$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -41,7 +42,13 @@ class View:
         return f"{self.width} {self.language}"
 
 
-VIEWS = (View("en", 1440), View("zh-Hant", 360, is_dark=True))
+VIEWS = tuple(
+    View(language, int(width), is_dark=int(width) < 700)
+    for language, _, width in (
+        one.partition(":") for one in os.environ.get("TEARLINE_TEST_VIEWS", "en:1440,zh-Hant:360").split(",")
+    )
+)
+"""A wide and a narrow one. ``make pages`` goes through all languages."""
 
 
 @dataclass(slots=True)

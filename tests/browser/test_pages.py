@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import psycopg
+import pyotp
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
@@ -26,6 +27,7 @@ from tearline.db import Database, transaction
 from tearline.db.embedded import EmbeddedServer
 from tearline.members.tokens import MemberTokens
 from tearline.waitingroom.actions import move_room
+from tearline.web.access import CONSOLE_COOKIE, COUNTER_COOKIE
 from tearline.web.app import create_app
 from tearline.web.ui.page import LANGUAGE_COOKIE
 from tests.browser.chromium import chromium
@@ -365,7 +367,7 @@ async def test_pages_of_the_console(demo: Demo) -> None:
 
         async def open_menu(page: Page) -> None:
             if position:
-                await page.get_by_text("Menu").or_(page.get_by_text("選單")).first.click()
+                await page.locator(".drawer summary").click()
 
         async def turn_to_nonsense(page: Page) -> None:
             await page.fill("#field-max_active", "12½")
@@ -415,6 +417,70 @@ async def test_pages_of_the_doors(demo: Demo) -> None:
             Scene("console sign-in refused", "/console/sign-in", be_refused),
             Scene("merchant sign-in", "/merchant/sign-in"),
             Scene("merchant sign-in refused", "/merchant/sign-in", be_refused),
+        ]
+
+    await look(demo, scenes)
+
+
+async def test_pages_of_two_step_sign_in(demo: Demo) -> None:
+    def read_code(secret: str, seconds: int = 0) -> str:
+        return pyotp.TOTP(secret.replace(" ", "")).at(datetime.now(UTC) + timedelta(seconds=seconds))
+
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        operator = ("editor@tearline.example", "auditor@tearline.example")[position]
+        cashier = ("manager@khlong-kitchen.example", "manager@red-sail.example")[position]
+        await sign_in(context, demo.address + "/console", operator)
+        await sign_in(context, demo.address + "/merchant", cashier)
+
+        async def turn_on(page: Page) -> None:
+            await page.locator("form[action$='/account/totp'] button").click()
+            secret = await page.locator(".big-code").text_content()
+            await page.fill("[name=code]", read_code(secret or ""))
+            await page.press("[name=code]", "Enter")
+            await page.wait_for_url("**/totp/confirm")
+
+        async def begin_at_the_counter(page: Page) -> None:
+            await page.click("[value=begin]")
+            await page.locator("[name=code]").wait_for()
+
+        async def turn_on_at_the_counter(page: Page) -> None:
+            await begin_at_the_counter(page)
+            secret = demo.one("SELECT totp_new_secret FROM staff WHERE email = %s", cashier)
+            await page.fill("[name=code]", read_code(secret))
+            await page.press("[name=code]", "Enter")
+            await page.locator("section code").first.wait_for()
+
+        def sign_in_again(face: str, email: str) -> Any:
+            async def typed(page: Page) -> None:
+                for cookie in (CONSOLE_COOKIE, COUNTER_COOKIE):
+                    await context.clear_cookies(name=cookie)
+                await page.goto(f"{demo.address}/{face}/sign-in")
+                await page.fill("[name=email]", email)
+                await page.fill("[name=password]", DEMO_PASSWORD)
+                await page.press("[name=password]", "Enter")
+                await page.wait_for_url(lambda url: "/sign-in/code" in url)
+
+            return typed
+
+        async def guess(page: Page) -> None:
+            await page.fill("[name=code]", "0000-0000")
+            await page.press("[name=code]", "Enter")
+            await page.locator("[aria-invalid=true]").wait_for()
+
+        return [
+            Scene("console recovery codes", "/console/account", turn_on),
+            Scene("console recovery", "/console/account/totp/recovery"),
+            Scene("console account with two steps", "/console/account"),
+            Scene("merchant two-step begun", "/merchant/account/two-step", begin_at_the_counter),
+            Scene("merchant recovery codes", "/merchant/account/two-step", turn_on_at_the_counter),
+            Scene("merchant two-step on", "/merchant/account/two-step"),
+            Scene("merchant recovery", "/merchant/account/two-step/recovery"),
+            Scene("console second step", "/console/sign-in", sign_in_again("console", operator)),
+            Scene("console sign-in by recovery code", "/console/sign-in/recovery"),
+            Scene("console recovery code refused", "/console/sign-in/recovery", guess),
+            Scene("merchant second step", "/merchant/sign-in", sign_in_again("merchant", cashier)),
+            Scene("merchant sign-in by recovery code", "/merchant/sign-in/recovery"),
+            Scene("merchant recovery code refused", "/merchant/sign-in/recovery", guess),
         ]
 
     await look(demo, scenes)
