@@ -24,7 +24,7 @@ test: $(DEV_LOCK) assets browser
 # Every page in four languages, narrow and wide; the pictures lie in tests/browser/pictures.
 pages: $(DEV_LOCK) assets browser
 	@for views in en:1440,zh-Hant:360 zh-Hant:1440,th:360 zh-Hans:1440,en:360 th:1440,zh-Hans:360; do \
-		TEARLINE_TEST_VIEWS=$$views $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser/test_pages.py $(ARGS) || exit; \
+		PAGE_VIEWS=$$views $(BIN)/python -m pytest -n 2 --dist worksteal tests/browser/test_pages.py $(ARGS) || exit; \
 	done
 
 check: $(DEV_LOCK)

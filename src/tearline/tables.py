@@ -6,6 +6,8 @@ import tearline.members.model
 import tearline.merchants.model
 import tearline.notices.model
 import tearline.offers.model
+import tearline.pools.model
+import tearline.sales.model
 import tearline.waitingroom.model  # noqa: F401
 from tearline.db import Base
 

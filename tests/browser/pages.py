@@ -45,7 +45,7 @@ class View:
 VIEWS = tuple(
     View(language, int(width), is_dark=int(width) < 700)
     for language, _, width in (
-        one.partition(":") for one in os.environ.get("TEARLINE_TEST_VIEWS", "en:1440,zh-Hant:360").split(",")
+        one.partition(":") for one in os.environ.get("PAGE_VIEWS", "en:1440,zh-Hant:360").split(",")
     )
 )
 """A wide and a narrow one. ``make pages`` goes through all languages."""

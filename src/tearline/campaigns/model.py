@@ -38,7 +38,7 @@ class Campaign(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     __table_args__ = (
-        CheckConstraint("kind IN ('password')", name="kind"),
+        CheckConstraint("kind IN ('password','sale')", name="kind"),
         CheckConstraint("state IN ('draft','live','paused','archived')", name="state"),
         CheckConstraint("starts_at < ends_at", name="window"),
     )

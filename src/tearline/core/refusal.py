@@ -96,6 +96,21 @@ REASONS: dict[str, Reason] = {
     "pass_required": Reason(403, _("Please wait in line first; you are let in when it is your turn.")),
     "pass_ended": Reason(403, _("Your time inside has ended.")),
     "pass_taken": Reason(403, _("Another member is using this place. Please join the line yourself.")),
+    # Partners' codes
+    "unreadable_file": Reason(422, _("This file could not be read as a list of codes.")),
+    "file_not_ready": Reason(409, _("This file has been imported or discarded already.")),
+    "orders_open": Reason(
+        409, _("%(codes)s codes are in orders that are being paid. Hand back when they are done.")
+    ),
+    "nothing_to_hand_back": Reason(409, _("There are no unsold codes.")),
+    # Buying
+    "order_too_large": Reason(422, _("You can buy %(most)s at a time at the most.")),
+    "purchase_limit_reached": Reason(409, _("You have bought as many as one member may.")),
+    "fewer_left": Reason(409, _("Only %(left)s are left.")),
+    "order_released": Reason(409, _("This order was not paid in time. Please order again.")),
+    "order_paid": Reason(409, _("This order has been paid.")),
+    "payment_unavailable": Reason(503, _("The payment service does not answer. Please try again.")),
+    "wrong_signature": Reason(400, _("The signature of this message is not right.")),
     # Redeeming
     "code_not_recognised": Reason(404, _("This is not a coupon that can be used here.")),
     "code_misread": Reason(422, _("This code has a typing mistake. Please check it.")),

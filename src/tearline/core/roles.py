@@ -13,30 +13,35 @@ PERMISSIONS: dict[str, frozenset[str]] = {
         {
             "console", "staff.manage", "keys.manage", "merchants.read", "merchants.write", "offers.read",
             "offers.write", "campaigns.read", "campaigns.write", "members.read", "members.write", "figures.read",
-            "audit.read", "redemptions.read", "coupons.void", "rooms.read", "rooms.write",
+            "audit.read", "redemptions.read", "coupons.void", "rooms.read", "rooms.write", "codes.read",
+            "codes.write", "sales.read",
         }
     ),
     "editor": frozenset(
         {
             "console", "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
             "campaigns.write", "members.read", "figures.read", "redemptions.read", "rooms.read", "rooms.write",
+            "codes.read", "codes.write", "sales.read",
         }
     ),
     "finance": frozenset(
         {
             "console", "merchants.read", "offers.read", "campaigns.read", "figures.read", "redemptions.read",
-            "rooms.read",
+            "rooms.read", "sales.read",
         }
     ),
     "auditor": frozenset(
         {
             "console", "merchants.read", "offers.read", "campaigns.read", "members.read", "figures.read",
-            "audit.read", "redemptions.read", "rooms.read",
+            "audit.read", "redemptions.read", "rooms.read", "sales.read",
         }
     ),
     # Merchant
     "manager": frozenset(
-        {"counter", "redeem", "reverse", "reverse.late", "redemptions.read", "offers.read", "merchants.read"}
+        {
+            "counter", "redeem", "reverse", "reverse.late", "redemptions.read", "offers.read", "merchants.read",
+            "codes.read", "codes.write", "sales.read",
+        }
     ),
     "cashier": frozenset({"counter", "redeem", "reverse"}),
 }  # fmt: skip
@@ -50,10 +55,15 @@ KEY_SCOPES: dict[str, frozenset[str]] = {
         {
             "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
             "campaigns.write", "members.read", "members.write", "figures.read", "redemptions.read", "audit.read",
-            "coupons.void", "rooms.read", "rooms.write",
+            "coupons.void", "rooms.read", "rooms.write", "codes.read", "codes.write", "sales.read",
         }
     ),
-    "merchant": frozenset({"redeem", "reverse", "redemptions.read", "offers.read", "merchants.read"}),
+    "merchant": frozenset(
+        {
+            "redeem", "reverse", "redemptions.read", "offers.read", "merchants.read", "codes.read", "codes.write",
+            "sales.read",
+        }
+    ),
 }  # fmt: skip
 """The scopes that an API key of the operator, or of a merchant, can be given."""
 

@@ -25,6 +25,8 @@ class Coupon(Base):
     offer_id: Mapped[UUID]
     campaign_id: Mapped[UUID | None]
     claim_id: Mapped[UUID | None]
+    order_id: Mapped[UUID | None]
+    """The order that it was bought with."""
     code: Mapped[str]
     state: Mapped[str]
     valid_from: Mapped[datetime]
