@@ -95,6 +95,12 @@ async def test_a_reload_in_the_first_second_keeps_the_ticket(
     assert (joined.status_code, joined.json()["round"]) == (200, 1)
     assert (await post(browser, "/joins")).json() == joined.json()
     assert (await door.hall.state()).joined == 1
+    # Nor is a ticket of a round that the process is about to learn of told to be worth nothing.
+    assert (await browser.get(GATE + "/ticket")).json()["status"] == "gathering"
+    await door.move("ended")
+    assert (await browser.get(GATE + "/ticket")).json()["status"] == "room_ended"
+    await door.move("gathering")
+    assert (await browser.get(GATE + "/ticket")).json()["status"] == "wrong_round"
 
 
 async def test_polls_are_public_small_and_not_repeated(app: Application, client: httpx.AsyncClient) -> None:

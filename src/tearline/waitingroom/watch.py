@@ -26,6 +26,7 @@ from tearline.core.refusal import Refusal
 from tearline.core.rooms import page_covering
 from tearline.db import Database, is_connection_lost
 from tearline.db.patience import pause
+from tearline.waitingroom.tokens import Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,25 @@ class RoomView:
         if self.state == "gathering":
             return None
         return draw.place_in_line(self.seed, self.gathered, number)
+
+    def status_of(self, ticket: Ticket) -> str:
+        """How it stands with a ticket of this room: one of ``gathering``, ``waiting``, ``called``, ``missed``,
+        ``wrong_round``, ``room_closed``, ``room_ended``."""
+        if ticket.round < self.round:
+            return "wrong_round"
+        if ticket.round > self.round:
+            # Taken in a round that this process is about to learn of.
+            return "gathering"
+        if self.state in ("closed", "ended"):
+            return f"room_{self.state}"
+        place = self.place_of(ticket.number)
+        if place is None:
+            return "gathering"
+        if self.state == "open":
+            return "called"
+        if place < self.lapsed:
+            return "missed"
+        return "called" if place < self.called else "waiting"
 
 
 class RoomWatch:

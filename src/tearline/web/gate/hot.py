@@ -186,7 +186,7 @@ class GateLane:
             "round": ticket.round,
             "number": ticket.number,
             "place": place,
-            "status": status_of(room, ticket),
+            "status": room.status_of(ticket),
         }
         return 200, (), answer
 
@@ -257,23 +257,6 @@ async def limit_joins(services: Services, room: RoomView, address: str) -> None:
     if room.joins_per_network is not None:
         limit = Limit(f"joins-{room.code}", room.joins_per_network, 60)
         await services.limiter.hit(limit, address_range(address))
-
-
-def status_of(room: RoomView, ticket: Ticket) -> str:
-    """How it stands with a ticket, as far as the room's snapshot knows: one of ``gathering``, ``waiting``,
-    ``called``, ``missed``, ``wrong_round``, ``room_closed``, ``room_ended``."""
-    if ticket.round != room.round:
-        return "wrong_round"
-    if room.state in ("closed", "ended"):
-        return f"room_{room.state}"
-    place = room.place_of(ticket.number)
-    if place is None:
-        return "gathering"
-    if room.state == "open":
-        return "called"
-    if place < room.lapsed:
-        return "missed"
-    return "called" if place < room.called else "waiting"
 
 
 def address_range(address: str) -> str:

@@ -16,7 +16,6 @@ from tearline.i18n import _, translate, translate_counted
 from tearline.i18n.formats import number
 from tearline.waitingroom.tokens import Pass, Ticket
 from tearline.waitingroom.watch import RoomView
-from tearline.web.gate.hot import status_of
 
 STATES = (
     "joining", "gathering", "waiting", "called", "door", "missed", "used", "over", "inside", "closed", "ended",
@@ -134,7 +133,7 @@ def _state(room: RoomView, ticket: Ticket | None, held: Pass | None, refusal_rea
         return room.state
     if ticket is None:
         return "joining"
-    status = status_of(room, ticket)
+    status = room.status_of(ticket)
     # Whoever is late and may enter still enters as the called do.
     return "called" if status == "missed" and room.late_may_enter else status
 
