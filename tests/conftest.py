@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +22,10 @@ from tearline.db.embedded import EmbeddedServer
 from tearline.db.migrate import upgrade
 
 TEMPLATE = "tearline_template"
+
+# A test on a busy machine takes as long as it takes.
+hypothesis.settings.register_profile("tearline", deadline=None)
+hypothesis.settings.load_profile("tearline")
 
 
 @pytest.fixture(scope="session")

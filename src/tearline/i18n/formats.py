@@ -6,6 +6,7 @@ does not, so that mixing both would show two years for one day.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -110,6 +111,11 @@ def window(start: datetime, end: datetime | None, language: str, time_zone: str)
     is_same_day = day(start, language, time_zone) == day(end, language, time_zone)
     last = time_of_day(end, language, time_zone) if is_same_day else date_time(end, language, time_zone)
     return f"{first} – {last}"
+
+
+def listed(words: Iterable[str], language: str) -> str:
+    """Words one after the other, with the language's comma between them."""
+    return ("、" if language.startswith("zh") else ", ").join(words)
 
 
 def time_zone_name(time_zone: str, language: str) -> str:

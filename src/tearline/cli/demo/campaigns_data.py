@@ -19,8 +19,8 @@ CAMPAIGNS: tuple[CampaignSeed, ...] = (
         descriptions=texts(
             "Listen for the password on the tram, under the lanterns and at the counter. Each opens a gift "
             "from the shops, kitchens and piers of the city.",
-            "電車上、燈籠下、櫃枱旁，留意每一個密語。每個密語，都為你打開全城店舖、食肆及碼頭送出的一份禮物。",
-            "电车上、灯笼下、柜台旁，留意每一个口令。每个口令，都为你打开全城店铺、餐厅和码头送出的一份礼物。",
+            "電車上、燈籠下、櫃枱旁，留意每一個口令。每個口令，都為您打開全城店舖、食肆及碼頭送出的一份禮品。",
+            "电车上、灯笼下、柜台旁，留意每一个口令。每个口令，都为您打开全城店铺、餐厅和码头送出的一份礼品。",
             "คอยฟังรหัสลับบนรถราง ใต้โคมไฟ และที่หน้าเคาน์เตอร์ รหัสแต่ละคำเปิดของขวัญจากร้านค้า ร้านอาหาร และท่าเรือทั่วเมือง",
         ),
         rules=texts(
@@ -28,14 +28,14 @@ CAMPAIGNS: tuple[CampaignSeed, ...] = (
             "Up to four gifts over the campaign, two on one day (Hong Kong time).\n"
             "Coupons go straight into your wallet; each shows where and until when it can be used.\n"
             "When a gift has been given out, it is gone: we do not keep a waiting list.",
-            "每個密語可領取一份禮物，除另有註明外，每位會員限領一次。\n"
+            "每個口令可領取一份禮品，除另有註明外，每位會員限領一次。\n"
             "活動期間每位會員最多領取四份，每日最多兩份（香港時間）。\n"
-            "優惠券會即時存入你的券包，使用地點及限期以券面所示為準。\n"
-            "禮物送完即止，不設候補。",
-            "每个口令可领取一份礼物，除另有说明外，每位会员限领一次。\n"
+            "優惠券會即時存入您的錢包，使用地點及限期以券面所示為準。\n"
+            "禮品送完即止，不設候補。",
+            "每个口令可领取一份礼品，除另有说明外，每位会员限领一次。\n"
             "活动期间每位会员最多领取四份，每天最多两份（香港时间）。\n"
-            "优惠券会立即存入你的券包，使用地点及期限以券面所示为准。\n"
-            "礼物送完为止，不设候补。",
+            "优惠券会立即存入您的卡包，使用地点及期限以券面所示为准。\n"
+            "礼品送完为止，不设候补。",
             "รหัสหนึ่งคำรับของขวัญได้หนึ่งชุด สมาชิกละหนึ่งครั้ง เว้นแต่ระบุไว้เป็นอย่างอื่น\n"
             "ตลอดแคมเปญรับได้สูงสุดสี่ชุด วันละไม่เกินสองชุด (ตามเวลาฮ่องกง)\n"
             "คูปองจะเข้ากระเป๋าคูปองของคุณทันที โปรดดูสถานที่และวันหมดอายุบนคูปองแต่ละใบ\n"
@@ -62,7 +62,7 @@ CAMPAIGNS: tuple[CampaignSeed, ...] = (
                 per_member=2,
             ),
             PrizeSeed(
-                texts("Something to unwrap", "拆禮物", "拆礼物", "ของขวัญรอแกะ"),
+                texts("Something to unwrap", "拆禮品", "拆礼品", "ของขวัญรอแกะ"),
                 "GIFTS4ALL",
                 (("HL-100", 1), ("QP-50", 1), ("CP-JASMINE", 1)),
                 inventory=4_000,
@@ -128,7 +128,7 @@ CAMPAIGNS: tuple[CampaignSeed, ...] = (
         names=texts("Lantern Nights", "花燈夜", "花灯之夜", "คืนแห่งโคมไฟ"),
         descriptions=texts(
             "Fifteen evenings of lanterns along both shores. The first password is given at the lighting.",
-            "兩岸花燈，連亮十五晚。首個密語於亮燈儀式公布。",
+            "兩岸花燈，連亮十五晚。首個口令於亮燈儀式公布。",
             "两岸花灯，连亮十五晚。首个口令将在亮灯仪式上公布。",
             "โคมไฟสว่างสองฝั่งอ่าวตลอดสิบห้าค่ำคืน รหัสคำแรกประกาศในพิธีเปิดไฟ",
         ),

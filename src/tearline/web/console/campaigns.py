@@ -61,7 +61,7 @@ CAMPAIGNS = ListDefinition(
         Column("names", _("Campaign"), kind="localised", sort=Campaign.code, under="code", under_label=_("Code"),
                href="/console/campaigns/{id}"),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Campaign.state),
-        Column("starts_at", _("Window"), kind="date_time", sort=Campaign.starts_at),
+        Column("starts_at", _("Starts"), kind="date_time", sort=Campaign.starts_at),
         Column("ends_at", _("Ends"), kind="date_time", sort=Campaign.ends_at),
         Column("claimed", _("Claims"), kind="number", sort=_CLAIMED),
         Column("inventory", _("Stock"), kind="number"),

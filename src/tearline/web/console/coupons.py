@@ -15,6 +15,7 @@ from tearline.coupons import reads
 from tearline.i18n import _
 from tearline.members.phones import display_phone
 from tearline.members.reads import member_by_id
+from tearline.offers.describe import validity_text
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.member_page import FOLDER_NAMES, VOIDABLE
@@ -82,6 +83,9 @@ async def show_coupon(
         coupon=found.coupon,
         code=display(found.coupon.code),
         drawn=face_of(found.coupon.ticket, language_of(request)),
+        validity=validity_text(
+            found.coupon.ticket, language_of(request), (found.coupon.valid_from, found.coupon.valid_until)
+        ),
         folder_names=FOLDER_NAMES,
         folder_kinds=FOLDER_KINDS,
         member_id=member_id,

@@ -42,7 +42,7 @@ KEYS = ListDefinition(
     columns=[
         Column("name", _("Name"), sort=ApiKey.name, under="prefix", under_label=_("Beginning")),
         Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code, is_nullable=True),
-        Column("scopes", _("May")),
+        Column("scopes", _("Permissions")),
         Column("last_used_at", _("Last used"), kind="date_time", sort=ApiKey.last_used_at, is_nullable=True),
         Column("created_at", _("Since"), kind="date", sort=ApiKey.created_at),
         Column("revoked_at", _("Revoked"), kind="date", sort=ApiKey.revoked_at, is_nullable=True),

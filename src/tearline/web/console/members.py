@@ -63,7 +63,7 @@ def member_fields(cards: Cards, held_groups: Sequence[str] = ()) -> list[Field]:
     known = dict(cards.groups)
     groups = [*cards.groups, *((code, code) for code in held_groups if code not in known)]
     return [
-        Text("name", _("Name"), is_required=False, maximum_length=LONGEST_NAME),
+        Text("name", _("Full name"), is_required=False, maximum_length=LONGEST_NAME),
         Choice("language", _("Language"), choices=LANGUAGE_CHOICES, default="en"),
         Choice("card", _("Plan and tier"), is_required=False, choices=cards.cards),
         Choices("groups", _("Groups"), is_required=False, choices=groups),
@@ -88,7 +88,7 @@ def _definition(cards: Cards) -> ListDefinition:
         id_column=Member.id,
         columns=[
             Column("phone", _("Member"), href="/console/members/{id}", sort=Member.phone),
-            Column("name", _("Name"), sort=Member.name, is_nullable=True),
+            Column("name", _("Full name"), sort=Member.name, is_nullable=True),
             Column("plan", _("Plan"), sort=Member.plan, is_nullable=True),
             Column("tier", _("Tier"), sort=Member.tier, is_nullable=True),
             Column("groups", _("Groups")),

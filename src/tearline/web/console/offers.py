@@ -20,6 +20,7 @@ from tearline.merchants.model import Merchant, Store
 from tearline.merchants.reads import merchant_by_id
 from tearline.offers import actions, reads
 from tearline.offers.model import Offer
+from tearline.pools.reads import pool_of_offer
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.offer_form import (
@@ -33,6 +34,7 @@ from tearline.web.console.offer_form import (
     offer_form,
     values_of,
 )
+from tearline.web.console.pools import can_have_pool
 from tearline.web.console.support import (
     act,
     merchant_choices,
@@ -66,7 +68,7 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
             Column("benefit_kind", _("Benefit"), kind="tag", labels=BENEFIT_NAMES, sort=Offer.benefit_kind),
             Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Offer.state),
             Column("issued", _("Issued"), kind="number", sort=Offer.issued),
-            Column("issue_limit", _("Of"), kind="number", sort=Offer.issue_limit, is_nullable=True),
+            Column("issue_limit", _("Issue limit"), kind="number", sort=Offer.issue_limit, is_nullable=True),
             Column("updated_at", _("Changed"), kind="date", sort=Offer.updated_at),
         ],
         filters=[
@@ -171,6 +173,8 @@ async def show_offer(
         ticket = (await reads.tickets(connection, [offer_id]))[offer_id]
         merchant_names, store_names = await reads.where_names(connection, ticket)
         campaigns = await campaigns_with_offer(connection, offer_id)
+        may_see_codes = "codes.read" in actor.permissions
+        pool = await pool_of_offer(connection, actor, offer_id) if may_see_codes else None
         deeds = await trail(connection, actor, [str(offer_id)])
     face = face_of(ticket, language, merchant_names=merchant_names, store_names=store_names)
     return show(
@@ -179,6 +183,8 @@ async def show_offer(
         offer=row,
         drawn=face,
         campaigns=campaigns,
+        pool=pool,
+        can_have_pool=can_have_pool(row),
         deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,

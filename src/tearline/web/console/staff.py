@@ -37,7 +37,7 @@ STAFF = ListDefinition(
     columns=[
         Column(
             "name",
-            _("Name"),
+            _("Full name"),
             sort=Staff.name,
             href="/console/staff/{id}",
             under="email",
@@ -75,7 +75,7 @@ def store_field(stores: list[AnyRow], language: str) -> Choice:
 
 async def details(connection: AsyncConnection, merchant_id: UUID | None, language: str) -> list[Field]:
     """The fields that can be changed later: name, role, store, language."""
-    fields: list[Field] = [Text("name", _("Name"), maximum_length=100), role_field(merchant_id)]
+    fields: list[Field] = [Text("name", _("Full name"), maximum_length=100), role_field(merchant_id)]
     if merchant_id is not None:
         fields.append(store_field(await reads.open_stores(connection, merchant_id), language))
     fields.append(Choice("language", _("Language"), choices=LANGUAGE_CHOICES, default="en"))

@@ -59,7 +59,7 @@ _STAFF_STATES = {"active": _("Active"), "disabled": _("Disabled")}
 TEAM = ListDefinition(
     id_column=Staff.id,
     columns=[
-        Column("name", _("Name"), sort=Staff.name, under="email"),
+        Column("name", _("Full name"), sort=Staff.name, under="email"),
         Column("role", _("Role"), kind="tag", labels=ROLE_NAMES),
         Column("store_names", _("Store"), kind="localised"),
         Column("has_totp", _("Two-step sign-in"), kind="yes_no"),

@@ -243,10 +243,19 @@ def _text(form: FormMultiDict, name: str) -> str:
     return value.strip()[:_LONGEST_INPUT_CHARACTERS] if isinstance(value, str) else ""
 
 
+# In full these say what they are a part of, which hides the calling code on a phone.
+_SHORT_NAMES = {
+    "en": {"HK": "Hong Kong", "MO": "Macao"},
+    "zh-Hant": {"HK": "香港", "MO": "澳門"},
+    "zh-Hans": {"HK": "香港", "MO": "澳门"},
+    "th": {"HK": "ฮ่องกง", "MO": "มาเก๊า"},
+}
+
+
 @cache
 def countries(language: str, regions: frozenset[str]) -> list[tuple[str, str]]:
     """Region and label, such as ``("HK", "Hong Kong +852")``, by name; all that there are phones in, or ``regions``."""
-    names = locale_of(language).territories
+    names = {**locale_of(language).territories, **_SHORT_NAMES[language]}
     labelled = [
         (region, f"{names.get(region, region)} +{phonenumbers.country_code_for_region(region)}")
         for region in phonenumbers.SUPPORTED_REGIONS

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from tearline.core import codes
 from tearline.core.refusal import Refusal
 from tearline.coupons.reads import FOLDERS, WalletCoupon, member_coupon, use_of, wallet, wallet_counts
+from tearline.i18n import _, translate
 from tearline.i18n.formats import time_zone_name
 from tearline.offers.describe import condition_text, validity_text, value_text, where_text
 from tearline.offers.reads import Place, places, where_names
@@ -158,7 +159,8 @@ async def coupon_picture(
 def _validity(coupon: WalletCoupon, language: str) -> str:
     ticket = coupon.ticket
     words = validity_text(ticket, language, (coupon.valid_from, coupon.valid_until))
-    return f"{words} ({time_zone_name(ticket.time_zone, language)})"
+    zone = time_zone_name(ticket.time_zone, language)
+    return translate(language, _("%(validity)s (%(zone)s)"), validity=words, zone=zone)
 
 
 @dataclass(frozen=True, slots=True)

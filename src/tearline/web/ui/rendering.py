@@ -92,11 +92,13 @@ def render(
         headers: set beside the security headers.
         time_zone: in which the page's times are shown, when it isn't the installation's.
         face: the face whose look an error page takes, when the address doesn't tell.
-        context: the template's own values; ``language``, ``page``, ``user`` and ``request`` are added.
+        context: the template's own values; ``language``, ``page``, ``user``, ``inside`` (of a
+            waiting room) and ``request`` are added.
     """
     page = page_of(request)
     page = replace(page, time_zone=time_zone or page.time_zone, face=face or page.face)
-    values = {"user": request.scope.get("user"), **context, "request": request}
+    given = {name: request.scope.get(name) for name in ("user", "inside")}
+    values = {**given, **context, "request": request}
     return Response(
         content=render_text(template, page, values),
         media_type=MediaType.HTML,
@@ -186,6 +188,7 @@ def environment() -> Environment:
             "iso": lambda value: value.isoformat(),
             "unix_milliseconds": lambda value: int(value.timestamp() * 1000),
             "grouped": grouped_code,
+            "listed": lambda words: formats.listed(words, _language()),
         }
     )
     return built
