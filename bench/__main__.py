@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench import claims, gate, redemptions
+from bench import claims, codes, gate, redemptions
 
-BENCHMARKS = {"claims": claims.run, "redemptions": redemptions.run, "gate": gate.run}
+BENCHMARKS = {"claims": claims.run, "redemptions": redemptions.run, "gate": gate.run, "codes": codes.run}
 RESULTS = Path(__file__).parent / "results"
 
 

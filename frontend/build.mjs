@@ -16,7 +16,7 @@ const target = join(root, "src", "tearline", "web", "static");
 // What phones of the last five years run; the wallet and the counter must open on them.
 const browsers = ["chrome90", "firefox91", "safari14"];
 const scripts = [
-  "app", "shop", "counter", "counter-worker", "rotating-qr", "scanner", "plot", "rooms", "inside",
+  "app", "shop", "counter", "counter-worker", "rotating-qr", "scanner", "plot", "rooms", "inside", "upload",
   "gate", "gate-draw", "gate-proof-worker",
 ];
 const styles = ["shop", "console", "merchant", "gate"];

@@ -34,6 +34,7 @@ def settings_for(database_url: str, **overrides: Any) -> Settings:
             "sms_providers": "outbox",
             "whatsapp_providers": "outbox",
             "voice_providers": "outbox",
+            "payment_providers": "test",
             **overrides,
         }
     )

@@ -135,6 +135,22 @@ class Settings(BaseSettings):
         default=None, description="Bearer token sent to the generic HTTP gateway."
     )
 
+    # What comes in
+    payment_providers: _Words = Field(
+        default=(),
+        description="Providers of payments, of `stripe`, `test`. The first takes new payments; the others finish "
+        "those that they began. With `test` nobody pays anything: vouchers are given away.",
+    )
+    stripe_secret_key: SecretStr | None = Field(
+        default=None,
+        description="Secret key of Stripe, or a restricted one that may write Checkout sessions and refunds.",
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signing secret of Stripe's webhook endpoint, whose address is `/api/v1/payments/stripe/events`.",
+    )
+    stripe_api_url: str = Field(default="https://api.stripe.com", description="Address of Stripe's API.")
+
     # How much
     pool_size: int = Field(
         default=5, ge=1, le=100, description="Database connections for pages, for each process."
@@ -223,7 +239,8 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "trusted_proxies", "sign_in_countries", "sms_providers", "whatsapp_providers", "voice_providers", "secret_key",
+        "trusted_proxies", "sign_in_countries", "sms_providers", "whatsapp_providers", "voice_providers",
+        "payment_providers", "secret_key",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -290,9 +307,9 @@ class Settings(BaseSettings):
         if not self.secret_key and not self.demo:
             wrong.append(f"{PREFIX}SECRET_KEY is required: at least {SECRET_KEY_MINIMUM_CHARACTERS} random characters, "
                          "the same for every process")  # fmt: skip
-        for channel, (providers, known) in self._providers().items():
+        for kind, (providers, known) in self._providers().items():
             for provider in providers:
-                variable = f"{PREFIX}{channel.upper()}_PROVIDERS"
+                variable = f"{PREFIX}{kind.upper()}_PROVIDERS"
                 if provider not in known:
                     wrong.append(f"{variable} names {provider!r}; it can name {', '.join(known)}")
                 elif provider == "outbox" and not self.demo:
@@ -300,7 +317,7 @@ class Settings(BaseSettings):
                 else:
                     wrong += [
                         f"{PREFIX}{needed.upper()} is required because {variable} names {provider}"
-                        for needed in _NEEDED[channel, provider]
+                        for needed in _NEEDED[kind, provider]
                         if getattr(self, needed) is None
                     ]
         if wrong:
@@ -312,6 +329,7 @@ class Settings(BaseSettings):
             "sms": (self.sms_providers, ("twilio", "gateway", "outbox")),
             "whatsapp": (self.whatsapp_providers, ("whatsapp_cloud", "gateway", "outbox")),
             "voice": (self.voice_providers, ("twilio", "gateway", "outbox")),
+            "payment": (self.payment_providers, ("stripe", "test")),
         }
 
     @property
@@ -336,6 +354,8 @@ _NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("whatsapp", "whatsapp_cloud"): ("whatsapp_access_token", "whatsapp_phone_number_id"),
     **{(channel, "gateway"): ("gateway_url",) for channel in ("sms", "whatsapp", "voice")},
     **{(channel, "outbox"): () for channel in ("sms", "whatsapp", "voice")},
+    ("payment", "stripe"): ("stripe_secret_key", "stripe_webhook_secret"),
+    ("payment", "test"): (),
 }
 
 
@@ -343,7 +363,7 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings of the environment, with ``overrides`` before them.
 
     In demo mode what is missing is filled in: a secret that is kept in the data directory, so that every
-    process and the next start share it, and the outbox for every channel.
+    process and the next start share it, the outbox for every channel, and payments that cost nothing.
 
     Raises:
         SettingsError: one line for each wrong variable.
@@ -365,6 +385,8 @@ def _with_demo_defaults(settings: Settings) -> Settings:
         for name in ("sms_providers", "whatsapp_providers", "voice_providers")
         if not getattr(settings, name)
     }
+    if not settings.payment_providers:
+        missing["payment_providers"] = ("test",)
     if not settings.secret_key:
         missing["secret_key"] = (SecretStr(_kept_secret(settings.data_directory)),)
     return settings.model_copy(update=missing)

@@ -51,6 +51,9 @@ REACHED_OTHERWISE = {
     "/console/account/totp/recovery", "/merchant/account/two-step/recovery",
     "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
     "/console/campaigns/{campaign_id:uuid}/prizes/new", "/console/offers/{offer_id:uuid}/owner",
+    "/console/campaigns/{campaign_id:uuid}/items/new", "/console/offers/{offer_id:uuid}/pool",
+    "/console/pools/{pool_id:uuid}/upload", "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}",
+    "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}/quantity",
     "/merchant/prepared/{hold_id:uuid}",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
@@ -63,6 +66,10 @@ NO_PAGES = {
     "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
     "/console/campaigns/{campaign_id:uuid}/plots", "/console/rooms/{room_id:uuid}/now",
     "/console/rooms/{room_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
+    "/console/campaigns/{campaign_id:uuid}/sold", "/console/campaigns/{campaign_id:uuid}/sold/plot",
+    "/console/pools/{pool_id:uuid}/now", "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/now",
+    "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes", "/console/pools/template",
+    "/console/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
     "/gate/{code:str}/leave", "/gate/{code:str}/return", "/gate/keys.json",
     "/console/account/totp/code.svg", "/console/account/totp/confirm", "/console/account/totp/off",
@@ -357,6 +364,12 @@ async def test_pages_of_the_console(demo: Demo) -> None:
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
     unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
+    sale, item = demo.one("SELECT campaign_id FROM sale_item"), demo.one("SELECT id FROM sale_item")
+    pool = demo.one("SELECT id FROM code_pool")
+    unpooled = demo.one(
+        "SELECT offer.id FROM offer LEFT JOIN code_pool ON offer_id = offer.id WHERE issued = 0"
+        " AND state <> 'archived' AND offer.merchant_id IS NOT NULL AND code_pool.id IS NULL"
+    )
 
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         await sign_in(context, demo.address + "/console", "owner@tearline.example")
@@ -379,6 +392,30 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             await page.press("[name=name]", "Enter")
             await page.locator("#link").wait_for()
 
+        async def upload_codes(page: Page) -> None:
+            rows = [
+                "Row,Code,Remark",
+                *(f"{n},{position}FE{n:017d},for table {n}" for n in range(40)),
+                "40,1E+19,",
+            ]
+            content = "\n".join(rows).encode()
+            await page.set_input_files(
+                "#code-file", {"name": "codes.csv", "mimeType": "text/csv", "buffer": content}
+            )
+            await page.locator("form.upload .buttons button").click()
+            await page.wait_for_url("**/files/*")
+
+        async def import_codes(page: Page) -> None:
+            await upload_codes(page)
+            await page.locator("[name=act][value=import]").last.click()
+            await page.locator("a[href$=outcomes]").wait_for()
+
+        async def find_order(page: Page) -> None:
+            number = demo.one("SELECT number FROM voucher_order WHERE state = 'paid' AND quantity > 1")
+            await page.fill("#field-code", number)
+            await page.press("#field-code", "Enter")
+            await page.locator("#found").wait_for()
+
         async def set_up_a_second_factor(page: Page) -> None:
             await page.locator("form[action$='/account/totp'] button").click()
             await page.wait_for_url("**/account/totp")
@@ -397,6 +434,17 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             Scene("console room's dial refused", f"/console/rooms/{room}", turn_to_nonsense),
             Scene("console room refused", "/console/rooms/new", send),
             Scene("console room link made", f"/console/rooms/{room}/links/new", make_link),
+            Scene("console sale", f"/console/campaigns/{sale}?by=day"),
+            Scene("console sale edited", f"/console/campaigns/{sale}/edit"),
+            Scene("console sale refused", "/console/sales/new", send),
+            Scene("console voucher of a sale", f"/console/campaigns/{sale}/items/{item}"),
+            Scene("console new voucher of a sale", f"/console/campaigns/{sale}/items/new"),
+            Scene("console more vouchers", f"/console/campaigns/{sale}/items/{item}/quantity"),
+            Scene("console pool", f"/console/offers/{unpooled}/pool"),
+            Scene("console upload", f"/console/pools/{pool}/upload"),
+            Scene("console codes to import", f"/console/pools/{pool}/upload", upload_codes),
+            Scene("console codes imported", f"/console/pools/{pool}/upload", import_codes),
+            Scene("console vouchers found", "/console/coupons", find_order),
             Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),
         ]

@@ -51,6 +51,14 @@ def test_the_page_of_settings_is_the_one_in_the_docs() -> None:
             "TEARLINE_TWILIO_AUTH_TOKEN is required because TEARLINE_SMS_PROVIDERS names twilio",
         ),
         ({"VOICE_PROVIDERS": "outbox"}, "TEARLINE_VOICE_PROVIDERS names outbox, which sends nothing"),
+        (
+            {"PAYMENT_PROVIDERS": "paypal"},
+            "TEARLINE_PAYMENT_PROVIDERS names 'paypal'; it can name stripe, test",
+        ),
+        (
+            {"PAYMENT_PROVIDERS": "stripe", "STRIPE_SECRET_KEY": "sk_test_x"},
+            "TEARLINE_STRIPE_WEBHOOK_SECRET is required because TEARLINE_PAYMENT_PROVIDERS names stripe",
+        ),
         ({"DATABSE_URL": "x"}, "TEARLINE_DATABSE_URL is not a setting of Tearline"),
         (
             {"LOG_LEVEL": "loud"},
@@ -92,6 +100,7 @@ def test_the_demo_keeps_a_secret_of_its_own(tmp_path: Path) -> None:
     assert len(first.secret_keys[0]) >= 32
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
     assert first.sms_providers == ("outbox",)
+    assert first.payment_providers == ("test",)
 
 
 def test_the_environment_is_read_and_overridden(monkeypatch: pytest.MonkeyPatch) -> None:

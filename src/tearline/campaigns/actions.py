@@ -7,7 +7,7 @@ locked after the campaign, by id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -15,29 +15,38 @@ from uuid import UUID
 
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.campaigns.model import Campaign, Prize, PrizeOffer
+from tearline.campaigns.changes import (
+    NOT_EDITABLE_SENTENCE,
+    campaign_columns,
+    change_campaign,
+    locked_campaign,
+    make_campaign,
+    move_campaign,
+    raise_version,
+    require_campaigns,
+    tidied,
+)
+from tearline.campaigns.model import Prize, PrizeOffer
 from tearline.campaigns.reads import campaign_draft_of
 from tearline.core import campaigns as core
-from tearline.core.audience import audience_to_json
 from tearline.core.offer_checks import MAXIMUM_COUNT
 from tearline.core.offers import can_be_issued
 from tearline.core.passwords import password_key
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import without_blanks
-from tearline.db import new_id, violated_constraint
+from tearline.db import new_id
 from tearline.i18n import _
 from tearline.merchants.audit import changes, record_audit
 from tearline.offers import stored
 from tearline.offers.model import Offer
+from tearline.pools.model import CodePool
 
-CODE_TAKEN_SENTENCE = _("This code is already in use; choose another.")
 CLAIMABLE_LATER = ("draft", "active")
 ANY_STATE = ("draft", "active", "archived")
-NOT_EDITABLE_SENTENCE = _("This can no longer be changed in its present state.")
+POOLED_SENTENCE = _("The codes of one of these offers come from its partner: they are sold, not given out.")
 
 
 # Campaigns
@@ -51,22 +60,7 @@ async def create_campaign(
     Raises:
         Refusal: ``invalid`` with what makes no sense by field, ``already_taken`` for the code.
     """
-    _require(actor)
-    draft = _tidied(draft)
-    if problems := core.check_campaign(draft):
-        raise Refusal("invalid", fields=problems)
-    campaign_id = new_id()
-    columns = _columns(draft)
-    inserted = await tx.execute(
-        insert(Campaign)
-        .values(id=campaign_id, kind="password", created_at=now, updated_at=now, **columns)
-        .on_conflict_do_nothing(index_elements=[Campaign.code])
-        .returning(Campaign.id)
-    )
-    if inserted.one_or_none() is None:
-        raise Refusal("already_taken", fields={"code": CODE_TAKEN_SENTENCE})
-    await record_audit(tx, actor, "campaign.created", "campaign", campaign_id, None, columns, now)
-    return campaign_id
+    return await make_campaign(tx, actor, draft, "password", now)
 
 
 async def update_campaign(
@@ -86,16 +80,16 @@ async def update_campaign(
     Raises:
         Refusal: ``changed_meanwhile``, ``not_editable`` (by field), ``invalid``, ``already_taken``.
     """
-    row = await _locked(tx, actor, campaign_id, version)
+    row = await locked_campaign(tx, actor, campaign_id, version)
     before = campaign_draft_of(row)
-    draft = _tidied(draft)
+    draft = tidied(draft)
     if draft == before:
         return version
     if problems := core.forbidden_edits(row.state, before, draft, now):
         raise Refusal("not_editable", fields=problems)
     if problems := core.check_campaign(draft):
         raise Refusal("invalid", fields=problems)
-    return await _change(tx, actor, row, _columns(draft), action="campaign.changed", now=now)
+    return await change_campaign(tx, actor, row, campaign_columns(draft), action="campaign.changed", now=now)
 
 
 async def go_live(
@@ -107,7 +101,7 @@ async def go_live(
         Refusal: ``not_editable`` unless it's a draft; ``invalid`` with what is missing: a prize, an offer
             that isn't active or can't be issued any more, a window that is over.
     """
-    row = await _locked(tx, actor, campaign_id, version)
+    row = await locked_campaign(tx, actor, campaign_id, version, kind="password")
     if row.state != "draft":
         raise Refusal("not_editable")
     return await _open(tx, actor, row, action="campaign.went_live", now=now)
@@ -117,7 +111,7 @@ async def resume(
     tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
 ) -> int:
     """Open a paused campaign again; checked as in ``go_live``."""
-    row = await _locked(tx, actor, campaign_id, version)
+    row = await locked_campaign(tx, actor, campaign_id, version, kind="password")
     if row.state != "paused":
         raise Refusal("not_editable")
     return await _open(tx, actor, row, action="campaign.resumed", now=now)
@@ -127,16 +121,16 @@ async def pause(
     tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
 ) -> int:
     """Stop claims for the time being; what has been claimed stays good. Answers the new version."""
-    row = await _locked(tx, actor, campaign_id, version)
-    return await _move(tx, actor, row, "paused", action="campaign.paused", now=now)
+    row = await locked_campaign(tx, actor, campaign_id, version)
+    return await move_campaign(tx, actor, row, "paused", action="campaign.paused", now=now)
 
 
 async def archive(
     tx: AsyncConnection, actor: Actor, campaign_id: UUID, *, version: int | None = None, now: datetime
 ) -> int:
     """Put a campaign away for good; what has been claimed stays good. Answers the new version."""
-    row = await _locked(tx, actor, campaign_id, version)
-    return await _move(tx, actor, row, "archived", action="campaign.archived", now=now)
+    row = await locked_campaign(tx, actor, campaign_id, version)
+    return await move_campaign(tx, actor, row, "archived", action="campaign.archived", now=now)
 
 
 # Prizes
@@ -156,7 +150,7 @@ async def add_prize(
     Raises:
         Refusal: ``not_editable`` outside draft and pause, ``invalid``.
     """
-    row = await _locked(tx, actor, campaign_id, version)
+    row = await locked_campaign(tx, actor, campaign_id, version, kind="password")
     _require_editable(row.state, {"prize.add"})
     prizes = await _prizes(tx, campaign_id)
     if len(prizes) >= core.MAXIMUM_PRIZES:
@@ -173,7 +167,7 @@ async def add_prize(
     position = max((prize.position for prize in prizes), default=0) + 1
     await tx.execute(insert(Prize).values(id=prize_id, campaign_id=campaign_id, position=position, **columns))
     await _write_bundle(tx, prize_id, draft.bundle)
-    await _raise_version(tx, row, now)
+    await raise_version(tx, row, now)
     after = {**columns, "campaign_id": campaign_id, "bundle": _readable(draft.bundle)}
     await record_audit(tx, actor, "prize.added", "prize", prize_id, None, after, now)
     return prize_id
@@ -193,7 +187,7 @@ async def update_prize(
     Raises:
         Refusal: ``changed_meanwhile``, ``not_editable`` (by field), ``inventory_lowered``, ``invalid``.
     """
-    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), version)
+    row = await locked_campaign(tx, actor, await _campaign_of(tx, actor, prize_id), version, kind="password")
     prizes = await _prizes(tx, row.id)
     prize = _pick(prizes, prize_id)
     draft = replace(draft, names=without_blanks(draft.names))
@@ -220,14 +214,14 @@ async def update_prize(
         {**columns, "bundle": _readable(draft.bundle)},
     )
     await record_audit(tx, actor, "prize.changed", "prize", prize_id, was, now_is, now)
-    return await _raise_version(tx, row, now)
+    return await raise_version(tx, row, now)
 
 
 async def remove_prize(
     tx: AsyncConnection, actor: Actor, prize_id: UUID, *, version: int | None = None, now: datetime
 ) -> int:
     """Take a prize out of a draft; answers the campaign's new version."""
-    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), version)
+    row = await locked_campaign(tx, actor, await _campaign_of(tx, actor, prize_id), version, kind="password")
     _require_editable(row.state, {"prize.remove"})
     prize = _pick(await _prizes(tx, row.id), prize_id)
     before = await _prize_draft(tx, prize)
@@ -235,7 +229,7 @@ async def remove_prize(
     await tx.execute(delete(Prize).where(Prize.id == prize_id))
     was = {**_prize_columns(before), "campaign_id": row.id, "bundle": _readable(before.bundle)}
     await record_audit(tx, actor, "prize.removed", "prize", prize_id, was, None, now)
-    return await _raise_version(tx, row, now)
+    return await raise_version(tx, row, now)
 
 
 async def raise_inventory(
@@ -251,7 +245,7 @@ async def raise_inventory(
     Raises:
         Refusal: ``inventory_lowered``, ``changed_meanwhile``, ``invalid``, ``not_editable`` when archived.
     """
-    row = await _locked(tx, actor, await _campaign_of(tx, actor, prize_id), None)
+    row = await locked_campaign(tx, actor, await _campaign_of(tx, actor, prize_id), None, kind="password")
     _require_editable(row.state, {"prize.inventory"})
     prize = _pick(await _prizes(tx, row.id), prize_id)
     if to == prize.inventory:
@@ -263,7 +257,7 @@ async def raise_inventory(
     if to > MAXIMUM_COUNT:
         raise Refusal("invalid", fields={"inventory": _("This is more than can be given out.")})
     await tx.execute(update(Prize).where(Prize.id == prize_id).values(inventory=to))
-    await _raise_version(tx, row, now)
+    await raise_version(tx, row, now)
     was, now_is = {"inventory": prize.inventory}, {"inventory": to}
     await record_audit(tx, actor, "prize.inventory_raised", "prize", prize_id, was, now_is, now)
     return to
@@ -272,26 +266,9 @@ async def raise_inventory(
 # Pieces
 
 
-def _require(actor: Actor) -> None:
-    actor.require("campaigns.write")
-    # Campaigns are the operator's own.
-    actor.require_merchant(None)
-
-
-async def _locked(tx: AsyncConnection, actor: Actor, campaign_id: UUID, version: int | None) -> Row[Any]:
-    _require(actor)
-    statement = select(Campaign.__table__).where(Campaign.id == campaign_id).with_for_update()
-    row = (await tx.execute(statement)).one_or_none()
-    if row is None:
-        raise Refusal("not_found")
-    if version is not None and row.version != version:
-        raise Refusal("changed_meanwhile", version=row.version)
-    return row
-
-
 async def _campaign_of(tx: AsyncConnection, actor: Actor, prize_id: UUID) -> UUID:
     """Whose prize it is, read without a lock: a prize never changes its campaign."""
-    _require(actor)
+    require_campaigns(actor)
     found = await tx.scalar(select(Prize.campaign_id).where(Prize.id == prize_id))
     if found is None:
         raise Refusal("not_found")
@@ -347,6 +324,8 @@ async def _refuse_nonsense(
     problems = core.check_prize(
         draft, other_password_keys=other_password_keys, known_offer_ids=set(known.scalars())
     )
+    if "bundle" not in problems and await _with_pool(tx, draft.bundle):
+        problems["bundle"] = POOLED_SENTENCE
     if problems:
         raise Refusal("invalid", fields=problems)
 
@@ -376,7 +355,7 @@ async def _open(tx: AsyncConnection, actor: Actor, row: Row[Any], *, action: str
             problems[f"prizes.{position}.bundle"] = sentences[prize.id]
     if problems:
         raise Refusal("invalid", fields=problems)
-    return await _move(tx, actor, row, "live", action=action, now=now)
+    return await move_campaign(tx, actor, row, "live", action=action, now=now)
 
 
 async def _bundle_problems(tx: AsyncConnection, campaign_id: UUID, first_claim: datetime) -> dict[UUID, str]:
@@ -390,8 +369,11 @@ async def _bundle_problems(tx: AsyncConnection, campaign_id: UUID, first_claim: 
         .order_by(Offer.id)
         .with_for_update(of=Offer, read=True)
     )
+    offers = list(bundles)
+    # Asked once the locks are ours: whoever gives an offer a pool holds the same ones.
+    pooled = await _with_pool(tx, {offer.id for offer in offers})
     problems: dict[UUID, str] = {}
-    for offer in bundles:
+    for offer in offers:
         if offer.state != "active":
             problems[offer.prize_id] = _("One of this prize's offers is not active.")
         elif not can_be_issued(stored.validity_from(offer.validity), offer.time_zone, first_claim):
@@ -400,53 +382,14 @@ async def _bundle_problems(tx: AsyncConnection, campaign_id: UUID, first_claim: 
             )
         elif offer.limit_per_member is not None and offer.limit_per_member < offer.quantity:
             problems[offer.prize_id] = _("A claim issues more of one offer than a member may hold.")
+        elif offer.id in pooled:
+            problems[offer.prize_id] = POOLED_SENTENCE
     return problems
 
 
-async def _move(
-    tx: AsyncConnection, actor: Actor, row: Row[Any], state: str, *, action: str, now: datetime
-) -> int:
-    if state not in core.TRANSITIONS[row.state]:
-        raise Refusal("not_editable")
-    return await _change(tx, actor, row, {"state": state}, action=action, now=now)
-
-
-async def _change(
-    tx: AsyncConnection, actor: Actor, row: Row[Any], values: Mapping[str, Any], *, action: str, now: datetime
-) -> int:
-    statement = update(Campaign).where(Campaign.id == row.id)
-    try:
-        async with tx.begin_nested():
-            await tx.execute(statement.values(version=row.version + 1, updated_at=now, **values))
-    except IntegrityError as error:
-        if violated_constraint(error) == "uq_campaign_code":
-            raise Refusal("already_taken", fields={"code": CODE_TAKEN_SENTENCE}) from error
-        raise
-    was, now_is = changes(dict(row._mapping), values)
-    await record_audit(tx, actor, action, "campaign", row.id, was, now_is, now)
-    return int(row.version) + 1
-
-
-async def _raise_version(tx: AsyncConnection, row: Row[Any], now: datetime) -> int:
-    statement = update(Campaign).where(Campaign.id == row.id)
-    await tx.execute(statement.values(version=row.version + 1, updated_at=now))
-    return int(row.version) + 1
-
-
-def _tidied(draft: core.CampaignDraft) -> core.CampaignDraft:
-    return replace(
-        draft,
-        code=draft.code.strip().upper(),
-        names=without_blanks(draft.names),
-        descriptions=without_blanks(draft.descriptions),
-        rules=without_blanks(draft.rules),
-        image=draft.image or None,
-    )
-
-
-def _columns(draft: core.CampaignDraft) -> dict[str, Any]:
-    columns = {field.name: getattr(draft, field.name) for field in fields(draft)}
-    return {**columns, "audience": audience_to_json(draft.audience)}
+async def _with_pool(tx: AsyncConnection, offer_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the offers whose codes come from a pool."""
+    return set(await tx.scalars(select(CodePool.offer_id).where(CodePool.offer_id.in_(list(offer_ids)))))
 
 
 def _readable(bundle: Mapping[UUID, int]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from tearline.core.claiming import CampaignRules, PrizeRules
 from tearline.core.offers import Validity
 from tearline.offers.model import Offer
 from tearline.offers.stored import validity_from
+from tearline.pools.model import CodePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class OfferDefinition:
     version: int
     validity: Validity
     time_zone: str
+    has_pool: bool
+    """Its codes come from its partner: they are sold, never claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,13 @@ async def load_definition(connection: AsyncConnection, code: str) -> Definition 
             Offer.version.label("offer_version"),
             Offer.validity.label("offer_validity"),
             Offer.time_zone.label("offer_time_zone"),
+            CodePool.id.is_not(None).label("offer_has_pool"),
         )
         .outerjoin(Prize, Prize.campaign_id == Campaign.id)
         .outerjoin(PrizeOffer, PrizeOffer.prize_id == Prize.id)
         .outerjoin(Offer, Offer.id == PrizeOffer.offer_id)
-        .where(Campaign.code == code)
+        .outerjoin(CodePool, CodePool.offer_id == Offer.id)
+        .where(Campaign.code == code, Campaign.kind == "password")
         .order_by(Offer.id)
     )
     rows = (await connection.execute(statement)).all()
@@ -69,7 +74,9 @@ async def load_definition(connection: AsyncConnection, code: str) -> Definition 
         if row.offer_id is not None:
             bundle.append((row.offer_id, row.quantity))
             validity = validity_from(row.offer_validity)
-            offers[row.offer_id] = OfferDefinition(row.offer_version, validity, row.offer_time_zone)
+            offers[row.offer_id] = OfferDefinition(
+                row.offer_version, validity, row.offer_time_zone, row.offer_has_pool
+            )
     campaign = rows[0]
     prizes = {
         row.password_key: PrizeRules(row.prize_id, tuple(bundles[row.prize_id]), row.prize_limit_per_member)

@@ -244,7 +244,7 @@ async def _load_state(
         offer = definition.offers[offer_id]
         if offer.version != offer_version:
             raise _StaleDefinition
-        usable = is_active and can_be_issued(offer.validity, offer.time_zone, now)
+        usable = is_active and not offer.has_pool and can_be_issued(offer.validity, offer.time_zone, now)
         stock.offers[offer_id] = OfferStock(left, limit_per_member, usable)
     needs_marks = not rules.audience.is_everyone
     members = {

@@ -374,7 +374,8 @@ def _public_campaigns() -> Select[Any]:
             func.coalesce(func.sum(Prize.inventory - Prize.claimed), 0).label("left"),
         )
         .outerjoin(Prize, Prize.campaign_id == Campaign.id)
-        .where(Campaign.state.in_(("live", "paused")))
+        # What a sale has to show is told by ``sales.reads``.
+        .where(Campaign.kind == "password", Campaign.state.in_(("live", "paused")))
         .group_by(Campaign.id)
         .order_by(Campaign.ends_at)
     )

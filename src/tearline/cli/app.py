@@ -30,7 +30,9 @@ staff_app = typer.Typer(
 )
 key_app = typer.Typer(no_args_is_help=True, help="Keys for tills, shops and other programs that use the API.")
 app.add_typer(staff_app, name="staff", rich_help_panel=KEEPING)
+codes_app = typer.Typer(no_args_is_help=True, help="Lists of codes that partners bring for their offers.")
 app.add_typer(key_app, name="key", rich_help_panel=KEEPING)
+app.add_typer(codes_app, name="codes", rich_help_panel=KEEPING)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -371,6 +373,64 @@ def create_key(
     key = asyncio.run(make_key(name=name, scopes=scope, merchant=merchant))
     errors.print("Keep it now; it cannot be shown again:", highlight=False)
     typer.echo(key)
+
+
+@codes_app.command(
+    "import",
+    epilog="Examples:\n\n"
+    "[bold]tearline codes import LOTUS-SET-DINNER codes.csv[/]\n\n"
+    "[bold]tearline codes import LOTUS-SET-DINNER codes.xlsx --column 'Voucher code' --yes "
+    "--outcomes outcomes.csv[/]",
+)
+def import_codes(
+    offer: Annotated[
+        str, typer.Argument(help="The offer's code, or its pool's id.", metavar="POOL_OR_OFFER_CODE")
+    ],
+    file: Annotated[Path, typer.Argument(help="CSV, TXT or XLSX file with a code in each row.")],
+    column: Annotated[
+        str | None,
+        typer.Option(help="Number (from 1) or heading of the column with the codes. Without it: found out."),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="What a code looks like, such as [A-Z0-9]{20}. Without it: learned from the file."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the codes were understood.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Give the offer a pool if it has none.")] = False,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="CSV file to write what became of each row to.")
+    ] = None,
+) -> None:
+    """Add a partner's codes to an offer's pool; millions at once.
+
+    Shows what was understood of the file, and asks. Each row is then added, or
+    it is a duplicate, in the partner's pools already, or invalid, such as a
+    number of which a spreadsheet has dropped digits. The same file again adds
+    nothing. An import that is broken off adds nothing either.
+    """
+    from tearline.cli.codes import run_import
+
+    run_import(
+        offer,
+        file,
+        column=column,
+        pattern=pattern,
+        is_confirmed=yes,
+        creates_pool=create,
+        outcomes=outcomes,
+    )
+
+
+@codes_app.command("template", epilog="Example: [bold]tearline codes template codes.xlsx[/]")
+def codes_template(
+    file: Annotated[Path, typer.Argument(help="File to write; CSV when its name ends so, else XLSX.")] = Path(
+        "codes.xlsx"
+    ),
+) -> None:
+    """Write a file to put codes into whose cells are text, so that no digit gets lost."""
+    from tearline.cli.codes import write_template
+
+    write_template(file)
 
 
 def _first_line(path: Path) -> str:

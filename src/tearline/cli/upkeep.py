@@ -109,7 +109,7 @@ async def make_staff(
             merchant_id = await _merchant_id(tx, merchant)
             return await staff.create_staff(
                 tx,
-                _actor(),
+                command_line_actor(),
                 email=email,
                 name=name,
                 role=role,
@@ -127,7 +127,12 @@ async def make_key(*, name: str, scopes: Collection[str], merchant: str | None) 
         async with Database(url) as database, transaction(database) as tx:
             merchant_id = await _merchant_id(tx, merchant)
             made = await keys.create_key(
-                tx, _actor(), name=name, scopes=set(scopes), merchant_id=merchant_id, now=datetime.now(UTC)
+                tx,
+                command_line_actor(),
+                name=name,
+                scopes=set(scopes),
+                merchant_id=merchant_id,
+                now=datetime.now(UTC),
             )
             return made.key
 
@@ -138,7 +143,7 @@ def generated_password() -> str:
     return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(4))
 
 
-def _actor() -> Actor:
+def command_line_actor() -> Actor:
     """Whoever has the machine, by the name of the account there."""
     try:
         return command_actor(f"tearline command ({getpass.getuser()})")

@@ -28,7 +28,7 @@ def _(message: str) -> str:
     return message
 
 
-KINDS = ("password",)
+KINDS = ("password", "sale")
 MAXIMUM_PRIZES = 5
 MAXIMUM_OFFERS_PER_PRIZE = 20
 MAXIMUM_QUANTITY = 20

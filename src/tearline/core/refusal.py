@@ -55,7 +55,7 @@ REASONS: dict[str, Reason] = {
     "locked": Reason(429, _("Too many failed sign-ins. Try again in %(minutes)s minutes.")),
     # Phone sign-in
     "invalid_phone": Reason(
-        422, _("This is not a phone number we can reach. Include the country code, such as +852.")
+        422, _("This is not a phone number we can reach. Check the number and the country code.")
     ),
     "unsupported_country": Reason(422, _("We cannot send codes to this country.")),
     "resend_too_soon": Reason(
@@ -103,6 +103,9 @@ REASONS: dict[str, Reason] = {
         409, _("%(codes)s codes are in orders that are being paid. Hand back when they are done.")
     ),
     "nothing_to_hand_back": Reason(409, _("There are no unsold codes.")),
+    "sale_running": Reason(
+        409, _("A sale of these codes is not over yet. Hand back when its period has ended.")
+    ),
     # Buying
     "order_too_large": Reason(422, _("You can buy %(most)s at a time at the most.")),
     "purchase_limit_reached": Reason(409, _("You have bought as many as one member may.")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from tearline.core.codes import ALPHABET
 from tearline.core.offer_checks import COUNT_SENTENCE, MAXIMUM_COUNT, is_limit
 
 
@@ -26,9 +27,22 @@ ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
     "released": frozenset({"paid", "refund_due"}),
     "paid": frozenset(),
     "refund_due": frozenset({"refunded"}),
-    "refunded": frozenset(),
+    # A bank may send a refund back days later; then it is made again.
+    "refunded": frozenset({"refund_due"}),
 }
 """To which states an order can go from each."""
+
+_TERMS = frozenset(
+    {"price", "face_value", "quantity", "limit_per_member", "limit_per_order", "commission_basis_points"}
+)
+ITEM_EDITABLE: Mapping[str, frozenset[str]] = {
+    "draft": _TERMS | {"offer_id", "add", "remove"},
+    # While members are buying, what they were shown may be given more of; its price stays.
+    "live": frozenset({"quantity", "limit_per_member", "limit_per_order"}),
+    "paused": _TERMS | {"add"},
+    "archived": frozenset(),
+}
+"""What may still be edited of an item in each state of its sale; ``add`` and ``remove`` stand for whole items."""
 
 RESERVATION_LASTS = timedelta(minutes=35)
 """How long an order keeps its codes. Stripe's Checkout lives 30 minutes at least, and its news may be late."""
@@ -94,11 +108,22 @@ def commission_of(amount: int, basis_points: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ItemRules:
-    """An item as far as taking an order depends on it."""
+    """An item as far as taking an order depends on it.
+
+    Attributes:
+        offer_limit_per_member: how many coupons of the offer one member may ever be issued, bought or claimed.
+    """
 
     id: UUID
     limit_per_member: int | None
     limit_per_order: int
+    offer_limit_per_member: int | None = None
+
+
+def left_of(*bounds: int | None) -> int | None:
+    """What several bounds leave together, none below zero; None when there is no bound."""
+    known = [bound for bound in bounds if bound is not None]
+    return max(0, min(known)) if known else None
 
 
 @dataclass(slots=True)
@@ -119,8 +144,7 @@ class ItemStock:
     @property
     def left(self) -> int | None:
         """How many can still be ordered; None for no end."""
-        known = [one for one in (self.quantity_left, self.codes_left, self.issue_left) if one is not None]
-        return max(0, min(known)) if known else None
+        return left_of(self.quantity_left, self.codes_left, self.issue_left)
 
     def take(self, quantity: int) -> None:
         """Use some of it up."""
@@ -136,12 +160,19 @@ class Buyer:
 
     Attributes:
         bought: of each item, vouchers bought or being bought.
+        held: of each item whose offer has a limit per member, coupons of that offer issued or being bought.
     """
 
     epoch: int
     is_active: bool
     is_in_audience: bool
     bought: dict[UUID, int] = field(default_factory=dict)
+    held: dict[UUID, int] = field(default_factory=dict)
+
+    def add(self, item_id: UUID, quantity: int) -> None:
+        """Count vouchers of an item, or count them no more when the quantity is below zero."""
+        self.bought[item_id] = self.bought.get(item_id, 0) + quantity
+        self.held[item_id] = self.held.get(item_id, 0) + quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +221,45 @@ def decide_order(
             if most == 0
             else No("order_too_large", {"most": most})
         )
+    held, most_held = buyer.held.get(rules.id, 0), rules.offer_limit_per_member
+    if most_held is not None and held + quantity > most_held:
+        return No("offer_member_limit_reached")
     left = stock.left
     if not stock.can_be_issued or left == 0:
         return No("sold_out")
     if left is not None and left < quantity:
         return No("fewer_left", {"left": left})
     stock.take(quantity)
-    buyer.bought[rules.id] = bought + quantity
+    buyer.add(rules.id, quantity)
     return None
+
+
+NUMBER_LENGTH = 10
+
+
+def order_number(random: bytes) -> str:
+    """An order's number for people, out of ten bytes that nobody can predict: ten characters of base32."""
+    return "".join(ALPHABET[byte & 31] for byte in random[:NUMBER_LENGTH])
+
+
+def delivers_late(stock: ItemStock, quantity: int) -> bool:
+    """Whether an order that was released is delivered after all, now that it is paid."""
+    return stock.can_be_issued and (stock.left is None or stock.left >= quantity)
+
+
+def expected_sold_out(left: int, sold_lately: int, lately: timedelta, now: datetime) -> datetime | None:
+    """When the last one will be sold if sales go on as they lately did; None when nothing was sold.
+
+    Args:
+        sold_lately: within the time ``lately`` before ``now``.
+    """
+    if left <= 0:
+        return now
+    if sold_lately <= 0:
+        return None
+    seconds = left * lately.total_seconds() / sold_lately
+    return now + timedelta(seconds=seconds) if seconds <= FARTHEST.total_seconds() else None
+
+
+FARTHEST = timedelta(days=3650)
+"""Beyond this nothing sensible can be said of the future."""

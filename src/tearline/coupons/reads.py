@@ -44,8 +44,8 @@ def _folder(now: datetime) -> ColumnElement[str]:
     state = effective_state(now)
     return case(
         (state == "redeemed", "used"),
-        (and_(state == "open", Coupon.valid_from > now), "upcoming"),
         (and_(state == "sold", Coupon.valid_until <= now), "expired"),
+        (and_(state.in_(["open", "sold"]), Coupon.valid_from > now), "upcoming"),
         (state.in_(["open", "sold"]), "usable"),
         else_=state,
     )
@@ -72,6 +72,8 @@ class WalletCoupon:
     held_until: datetime | None
     campaign_id: UUID | None
     claim_id: UUID | None
+    order_id: UUID | None
+    """The order that it was bought with."""
     ticket: Ticket
 
 
@@ -150,6 +152,14 @@ async def claim_coupons(
         .order_by(Coupon.offer_id, Coupon.id)
     )
     return [_wallet_coupon(row) for row in await connection.execute(query)]
+
+
+async def order_coupons(
+    connection: AsyncConnection, member_id: UUID, order_id: UUID, now: datetime
+) -> list[WalletCoupon]:
+    """The coupons that a paid order of this member has brought, in the order of their issue."""
+    query = _coupons(now).where(Coupon.member_id == member_id, Coupon.order_id == order_id)
+    return [_wallet_coupon(row) for row in await connection.execute(query.order_by(Coupon.id))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +392,7 @@ def _coupons(now: datetime) -> Select[Any]:
         Coupon.held_until,
         Coupon.campaign_id,
         Coupon.claim_id,
+        Coupon.order_id,
     )
     return (
         select(*columns, *TICKET_COLUMNS)
@@ -408,5 +419,6 @@ def _wallet_coupon(row: Row[Any]) -> WalletCoupon:
         held_until=row.held_until if row.coupon_state == "held" else None,
         campaign_id=row.campaign_id,
         claim_id=row.claim_id,
+        order_id=row.order_id,
         ticket=Ticket(**{name: values[name] for name in _TICKET_FIELDS}),
     )

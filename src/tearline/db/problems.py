@@ -24,10 +24,10 @@ def violated_constraint(error: BaseException) -> str | None:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """True for serialisation failures (40001) and deadlocks (40P01): the same transaction may be run again."""
-    return isinstance(
-        _driver_error(error), psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected
-    )
+    """True when the same transaction may be run again: a serialisation failure (40001), a deadlock (40P01), or a
+    lock that was waited for too long (55P03).
+    """
+    return isinstance(_driver_error(error), _RETRYABLE)
 
 
 def is_connection_lost(error: BaseException) -> bool:

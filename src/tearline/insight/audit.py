@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.insight.audit_sales import SALES_CHECKS
+
 EXAMPLES_PER_FINDING = 5
 
 
@@ -76,11 +78,13 @@ CHECKS: dict[str, str] = {
         FULL JOIN coupon_code k ON k.code = coupon.code
         WHERE k.coupon_id IS DISTINCT FROM coupon.id OR k.member_id IS DISTINCT FROM coupon.member_id
     """,
-    "a coupon is redeemed exactly when one redemption of it stands": """
+    "a coupon is redeemed exactly when one redemption of it stands, or its partner reported its use": """
         WITH standing AS (
             SELECT r.member_id, r.coupon_id, count(*) AS redemptions FROM redemption r
             LEFT JOIN reversal v ON v.member_id = r.member_id AND v.redemption_id = r.id
-            WHERE v.id IS NULL GROUP BY r.member_id, r.coupon_id)
+            WHERE v.id IS NULL GROUP BY r.member_id, r.coupon_id
+            UNION ALL
+            SELECT member_id, coupon_id, 1 FROM voucher WHERE used_at IS NOT NULL)
         SELECT coalesce(coupon.id, s.coupon_id), coupon.state, s.redemptions
         FROM (SELECT * FROM coupon WHERE state = 'redeemed') coupon
         FULL JOIN standing s ON s.member_id = coupon.member_id AND s.coupon_id = coupon.id
@@ -125,6 +129,7 @@ CHECKS: dict[str, str] = {
         JOIN room_state s ON s.room_id = e.room_id AND s.round = e.round
         WHERE e.place >= s.joined OR (s.state = 'queueing' AND e.place >= s.called)
     """,
+    **SALES_CHECKS,
 }
 
 

@@ -1,1 +1,1 @@
-"""Providers of payments, behind one small protocol: Stripe, and one for demo and tests."""
+"""Providers of payments, behind one small protocol: Stripe, and one for the demo and for tests."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.desk import ClaimAnswer
 from tearline.campaigns.reads import is_claim_known
@@ -36,7 +39,11 @@ async def claim(
         Refusal: as ``ClaimDesk.claim``, ``too_many_attempts`` after too many wrong passwords, and as
             ``Guard.admit`` where a pass is needed.
     """
-    held = await _admitted(services, identity, campaign_code, idempotency_key, pass_token)
+
+    async def is_known(connection: AsyncConnection) -> bool:
+        return await is_claim_known(connection, identity.member_id, idempotency_key)
+
+    held = await admitted(services, identity, campaign_code, pass_token, is_known)
     guard = services.password_guard
     await guard.take_turn(identity.member_id, address)
     try:
@@ -50,17 +57,25 @@ async def claim(
     finally:
         guard.end_turn(identity.member_id)
     if held is not None:
-        await _finish(services, campaign_code, held)
+        await give_place_on(services, campaign_code, held)
     return answer
 
 
-async def _admitted(
+async def admitted(
     services: Services,
     identity: MemberIdentity,
     campaign_code: str,
-    idempotency_key: str,
     pass_token: str | None,
+    is_known: Callable[[AsyncConnection], Awaitable[bool]],
 ) -> Pass | None:
+    """The pass by which somebody may claim or buy; None where no room guards the campaign, and for a repeat.
+
+    Args:
+        is_known: whether what is asked for was granted before.
+
+    Raises:
+        Refusal: as ``Guard.admit``.
+    """
     try:
         return await services.room_guard.admit(campaign_code, pass_token, identity.member_id, services.now())
     except Refusal as refusal:
@@ -68,18 +83,18 @@ async def _admitted(
             raise
         # Somebody whose answer was lost asks again after their time inside: what was granted is theirs.
         async with services.database.connection() as connection:
-            if not await is_claim_known(connection, identity.member_id, idempotency_key):
+            if not await is_known(connection):
                 raise
         return None
 
 
-async def _finish(services: Services, campaign_code: str, held: Pass) -> None:
-    """Where the room is set so, a claim gives the place to the next in line."""
+async def give_place_on(services: Services, campaign_code: str, held: Pass) -> None:
+    """Where the room is set so, a claim or an order gives the place to the next in line."""
     room = services.room_guard.room_of(campaign_code)
     if room is None or not room.claim_ends_session:
         return
     try:
         await services.door_desk.leave(held, "finished")
     except Refusal as refusal:
-        # The claim stands; the place comes free by itself at the end of the session.
+        # What was granted stands; the place comes free by itself at the end of the session.
         log.warning("place_not_freed", room=room.code, reason=refusal.reason)

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-_NOISY_LOGGERS = ("uvicorn.access", "httpx", "httpcore", "procrastinate.worker", "alembic")
+_NOISY_LOGGERS = ("uvicorn.access", "httpx", "httpcore", "stripe", "procrastinate.worker", "alembic")
 
 
 def configure_logging(level: str, log_format: str) -> None:

@@ -13,7 +13,6 @@ import phonenumbers
 from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
-from tearline.campaigns.reads import guarded_stock
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
 from tearline.coupons.desk import RedemptionDesk
@@ -24,6 +23,9 @@ from tearline.merchants.keys import KeyCache
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
 from tearline.notices.reads import QueueWatch
+from tearline.payments.provider import PaymentProvider
+from tearline.sales.desk import SaleDesk
+from tearline.sales.reads import guarded_stock
 from tearline.waitingroom.controller import control_rooms
 from tearline.waitingroom.doordesk import DoorDesk
 from tearline.waitingroom.guard import Guard
@@ -33,7 +35,9 @@ from tearline.waitingroom.site_passes import SitePasses
 from tearline.waitingroom.tokens import RoomTokens
 from tearline.waitingroom.watch import RoomWatch
 from tearline.web import metrics
+from tearline.web.background import BackgroundWork
 from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard, shared_counts
+from tearline.web.paying import close_all, payment_providers
 
 _GUESSING_SECONDS = 600
 _STOP_SECONDS = 5.0
@@ -51,6 +55,9 @@ class Services:
     session_lifetimes: SessionLifetimes
     claim_desk: ClaimDesk
     redemption_desk: RedemptionDesk
+    sale_desk: SaleDesk
+    payment_providers: dict[str, PaymentProvider]
+    """By name; the first one takes new payments."""
     member_sign_in: SignInRules
     notice_queues: QueueWatch
     """How far behind each channel is, for offering the quickest first."""
@@ -64,6 +71,8 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
+    background: BackgroundWork
+    """What goes on after its request was answered."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def now(self) -> datetime:
@@ -92,6 +101,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         CallerLimit(limiter, failed_lookups),
         observe_batch=_observer("redemptions"),
     )
+    sale_desk = make_sale_desk(settings, database, observe_batch=_observer("sales"))
+    providers = payment_providers(settings)
     room_tokens = RoomTokens(settings.secret_keys)
     join_desk = JoinDesk(database, observe_batch=_observer("joins"))
     door_desk = DoorDesk(database, observe_batch=_observer("door"))
@@ -101,6 +112,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     with suppress(OSError, SQLAlchemyError):
         await room_watch.refresh(datetime.now(UTC))
     stopping = asyncio.Event()
+    background_work = BackgroundWork()
     background = [
         asyncio.create_task(room_watch.run(stopping)),
         asyncio.create_task(control_rooms(database, guarded_stock, stopping)),
@@ -117,6 +129,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             session_lifetimes=lifetimes,
             claim_desk=claim_desk,
             redemption_desk=redemption_desk,
+            sale_desk=sale_desk,
+            payment_providers=providers,
             member_sign_in=sign_in_rules(settings),
             notice_queues=QueueWatch(database),
             limiter=limiter,
@@ -132,17 +146,36 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             room_guard=Guard(room_watch, room_tokens, door_desk),
             puzzles=Puzzles(settings.secret_keys),
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
+            background=background_work,
         )
     finally:
+        await background_work.stop()
         # The server has stopped taking requests; those it took get their answer before connections close.
-        for desk in (claim_desk, redemption_desk, join_desk, door_desk):
+        for desk in (claim_desk, redemption_desk, sale_desk, join_desk, door_desk):
             await desk.drain()
         stopping.set()
         # They finish what they are at; a database that is away is not waited for.
         _done, late = await asyncio.wait(background, timeout=_STOP_SECONDS)
         for task in late:
             task.cancel()
+        await close_all(providers)
         await database.close()
+
+
+def make_sale_desk(
+    settings: Settings,
+    database: Database,
+    *,
+    observe_batch: Callable[[int, float], None] = lambda size, seconds: None,
+) -> SaleDesk:
+    """A sale desk that tells members of their vouchers by text message, where the installation sends any."""
+    sends_texts = settings.demo or bool(settings.sms_providers)
+    return SaleDesk(
+        database,
+        observe_batch=observe_batch,
+        notice_channel="sms" if sends_texts else None,
+        wallet_address=f"{settings.public_url}/wallet",
+    )
 
 
 def sign_in_rules(settings: Settings) -> SignInRules:

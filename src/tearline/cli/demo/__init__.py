@@ -1,7 +1,8 @@
 """The demo's data: an invented festive campaign in Hong Kong, with members and some days of history.
 
-``seed`` fills an empty database in one transaction; it is the same every time, but for the day on which it
-runs. Times are counted back and forth from that day, so that one campaign is always running.
+``seed`` fills an empty database in one transaction, and then sells vouchers as the sale desk does on any day. It
+is the same every time, but for the day on which it runs. Times are counted back and forth from that day, so
+that one campaign is always running.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tearline.cli.demo.members import write_members
 from tearline.cli.demo.people import DEMO_PHONE, make_people
 from tearline.cli.demo.redemptions import make_uses
 from tearline.cli.demo.rooms import make_rooms
+from tearline.cli.demo.sales import make_sale, sell
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.core.roles import command_actor
 from tearline.db import Database, transaction
@@ -31,6 +33,7 @@ RANDOM_SEED = 20_261_122
 SIGN_INS: tuple[tuple[str, str, str, str], ...] = (
     ("Shop", "/", DEMO_PHONE, "the code is shown at /dev/outbox"),
     ("Shop, campaign", "/c/WINTER-CITY", "any member", "password WINTER2026, NIGHT MARKET or GIFTS4ALL"),
+    ("Shop, a sale", "/c/KHLONG-VOUCHERS", "any member", "pays with the test provider"),
     ("Console, owner", "/console", "owner@tearline.example", DEMO_PASSWORD),
     ("Console, editor", "/console", "editor@tearline.example", DEMO_PASSWORD),
     ("Console, finance", "/console", "finance@tearline.example", DEMO_PASSWORD),
@@ -79,6 +82,8 @@ async def seed(database: Database, report: Report) -> dict[str, str]:
         report("A waiting room", 0, 1)
         await make_rooms(tx, command_actor("tearline demo"), made, random, now)
         report("A waiting room", 1, 1)
+        pool_id, item_id = await make_sale(tx, command_actor("tearline demo"), made, now)
+    await sell(database, command_actor("tearline demo"), pool_id, item_id, members, random, now, report)
     async with database.engine.connect() as connection:
         # So that the first pages are planned with the sizes of the tables in mind.
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))

@@ -237,7 +237,7 @@ def _campaign_draft(seed: CampaignSeed, now: datetime) -> CampaignDraft:
         rules=seed.rules,
         time_zone=TIME_ZONE,
         starts_at=starts_at(seed, now),
-        ends_at=_at_ten(now, seed.ends_day),
+        ends_at=at_ten(now, seed.ends_day),
         image=art(seed.art),
         edge=seed.edge,
         audience=Audience(any_of=seed.any_of, none_of=seed.none_of),
@@ -248,10 +248,10 @@ def _campaign_draft(seed: CampaignSeed, now: datetime) -> CampaignDraft:
 
 def starts_at(seed: CampaignSeed, now: datetime) -> datetime:
     """When the campaign's window begins."""
-    return _at_ten(now, seed.starts_day)
+    return at_ten(now, seed.starts_day)
 
 
-def _at_ten(now: datetime, days: int) -> datetime:
+def at_ten(now: datetime, days: int) -> datetime:
     """Ten in the morning in Hong Kong, some days from today."""
     zone = ZoneInfo(TIME_ZONE)
     day = now.astimezone(zone).date() + timedelta(days=days)

@@ -12,7 +12,19 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from tearline.web.access import services_of
-from tearline.web.api import campaigns, claims, members, merchants, offers, redemptions, rooms
+from tearline.web.api import (
+    campaigns,
+    claims,
+    members,
+    merchants,
+    offers,
+    orders,
+    payments,
+    pools,
+    redemptions,
+    rooms,
+    sales,
+)
 from tearline.web.api.support import check_body, provide_actor, provide_member
 
 _DESCRIPTION = """
@@ -78,9 +90,13 @@ async def openapi() -> Response[bytes]:
 _HANDLERS = [
     *merchants.HANDLERS,
     *offers.HANDLERS,
+    *pools.HANDLERS,
     *campaigns.HANDLERS,
+    *sales.HANDLERS,
     *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,
+    *orders.HANDLERS,
     *redemptions.HANDLERS,
+    *payments.HANDLERS,
 ]

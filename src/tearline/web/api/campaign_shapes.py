@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
@@ -15,6 +16,8 @@ from tearline.core import campaigns as core
 from tearline.core.audience import Audience
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
+from tearline.sales.reads import ItemView, SalePage
+from tearline.web.api.sale_shapes import ItemAnswer, ItemOnSale, item_answer, item_on_sale
 from tearline.web.api.shapes import Answer, Body, Code, Count, Instant, ShortText, Texts, Version
 
 Marks: TypeAlias = Annotated[
@@ -22,6 +25,7 @@ Marks: TypeAlias = Annotated[
     Meta(max_length=100, description="`plan:city`, `tier:city/gold`, `group:hotel`, `tag:foodie`."),
 ]
 Image: TypeAlias = Annotated[str, Meta(max_length=500)]
+CampaignKind: TypeAlias = Literal["password", "sale"]
 CampaignState: TypeAlias = Literal["draft", "live", "paused", "archived"]
 
 
@@ -61,11 +65,11 @@ class PrizeAnswer(Answer):
 
 
 class CampaignAnswer(Answer):
-    """A password campaign as its operator sees it."""
+    """A campaign as its operator sees it: one of passwords has prizes, a sale has items."""
 
     id: UUID
     code: str
-    kind: Literal["password"]
+    kind: CampaignKind
     names: Texts
     descriptions: Texts
     rules: Texts
@@ -80,6 +84,7 @@ class CampaignAnswer(Answer):
     state: CampaignState
     version: int
     prizes: list[PrizeAnswer]
+    items: list[ItemAnswer]
     editable: list[str]
     """The fields that can be changed in its present state."""
     created_at: datetime
@@ -91,7 +96,7 @@ class CampaignRow(Answer):
 
     id: UUID
     code: str
-    kind: Literal["password"]
+    kind: CampaignKind
     names: Texts
     state: CampaignState
     time_zone: str
@@ -106,10 +111,11 @@ class CampaignRow(Answer):
 
 
 class CampaignPageAnswer(Answer):
-    """A campaign as anyone may see it: no prizes, since each is behind its password."""
+    """A campaign as anyone may see it: no prizes, since each is behind its password, but what a sale sells."""
 
     id: UUID
     code: str
+    kind: CampaignKind
     names: Texts
     descriptions: Texts
     rules: Texts
@@ -121,21 +127,24 @@ class CampaignPageAnswer(Answer):
     window: Literal["scheduled", "running", "ended"]
     is_paused: bool
     is_open: bool
-    """Whether a claim can succeed now."""
+    """Whether a claim, or an order, can succeed now."""
     inventory: int
     left: int
     limit_per_member: int | None
     limit_per_member_per_day: int | None
+    items: list[ItemOnSale]
+    """What a sale sells."""
 
 
 class NewCampaign(Body):
-    """A password campaign to be made, as a draft without prizes."""
+    """A campaign to be made, as a draft without prizes or items. Of a sale, the items have the limits."""
 
     code: Code
     names: Texts
     time_zone: ShortText
     starts_at: Instant
     ends_at: Instant
+    kind: CampaignKind = "password"
     descriptions: Texts = msgspec.field(default_factory=dict)
     rules: Texts = msgspec.field(default_factory=dict)
     image: Image | None = None
@@ -201,7 +210,16 @@ class InventoryAnswer(Answer):
 
 def new_campaign_draft(body: NewCampaign) -> core.CampaignDraft:
     """The draft that a body describes."""
-    return core.CampaignDraft(**{**body.given(), "audience": body.audience.value()})
+    given = body.given()
+    if given.pop("kind") == "sale":
+        problems = {
+            name: _("Of a sale, each voucher has its own limit.")
+            for name in ("limit_per_member", "limit_per_member_per_day")
+            if given[name] is not None
+        }
+        if problems:
+            raise Refusal("invalid", fields=problems)
+    return core.CampaignDraft(**{**given, "audience": body.audience.value()})
 
 
 def changed_campaign_draft(before: core.CampaignDraft, change: CampaignChange) -> core.CampaignDraft:
@@ -248,8 +266,12 @@ def prize_answer(prize: PrizeDetail) -> PrizeAnswer:
     )
 
 
-def campaign_answer(detail: CampaignDetail) -> CampaignAnswer:
-    """A campaign as its operator sees it."""
+def campaign_answer(detail: CampaignDetail, items: Sequence[ItemView]) -> CampaignAnswer:
+    """A campaign as its operator sees it.
+
+    Args:
+        items: of a sale.
+    """
     draft = detail.draft
     values: dict[str, Any] = {name: getattr(draft, name) for name in core.CAMPAIGN_FIELDS - {"audience"}}
     audience = draft.audience
@@ -257,16 +279,30 @@ def campaign_answer(detail: CampaignDetail) -> CampaignAnswer:
         **values,
         audience=AudienceForm(sorted(audience.any_of), sorted(audience.all_of), sorted(audience.none_of)),
         id=detail.id,
-        kind="password",
+        kind=detail.kind,  # type: ignore[arg-type]
         state=detail.state,  # type: ignore[arg-type]
         version=detail.version,
         prizes=[prize_answer(prize) for prize in detail.prizes],
+        items=[item_answer(item) for item in items],
         editable=sorted(detail.editable),
         created_at=detail.created_at,
         updated_at=detail.updated_at,
     )
 
 
-def campaign_page_answer(page: CampaignPage) -> CampaignPageAnswer:
+def campaign_page_answer(page: CampaignPage | SalePage) -> CampaignPageAnswer:
     """A campaign as anyone may see it."""
-    return msgspec.convert(page, CampaignPageAnswer, from_attributes=True)
+    names = set(CampaignPageAnswer.__struct_fields__)
+    if isinstance(page, CampaignPage):
+        values: dict[str, Any] = {name: getattr(page, name) for name in names - {"kind", "items"}}
+        return CampaignPageAnswer(**values, kind="password", items=[])
+    of_claims = {"inventory", "limit_per_member", "limit_per_member_per_day"}
+    values = {name: getattr(page, name) for name in names - {"kind", "items"} - of_claims}
+    return CampaignPageAnswer(
+        **values,
+        kind="sale",
+        inventory=sum(item.left + item.reserved + item.sold for item in page.items),
+        limit_per_member=None,
+        limit_per_member_per_day=None,
+        items=[item_on_sale(item) for item in page.items],
+    )

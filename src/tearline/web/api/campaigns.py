@@ -17,6 +17,8 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
 from tearline.insight.reads import campaign_figures
+from tearline.sales import actions as sale_actions
+from tearline.sales import reads as sale_reads
 from tearline.web.access import GivenServices
 from tearline.web.api.campaign_shapes import (
     CampaignAnswer,
@@ -57,14 +59,18 @@ _PRIZE_PROBLEMS = problems(*_CHANGE_REASONS, "inventory_lowered", has_body=True)
 _STATE_PROBLEMS = problems(*_CHANGE_REASONS)
 
 
-async def _campaign_id(connection: AsyncConnection, code: str) -> UUID:
+async def campaign_id_of(connection: AsyncConnection, code: str) -> UUID:
+    """The campaign of a code; refused as ``not_found``."""
     if not is_storable(code):
         raise Refusal("not_found")
     return await reads.campaign_id_of(connection, code)
 
 
-async def _answer(connection: AsyncConnection, actor: Actor, campaign_id: UUID) -> CampaignAnswer:
-    return campaign_answer(await reads.campaign(connection, actor, campaign_id))
+async def answer_of(connection: AsyncConnection, actor: Actor, campaign_id: UUID) -> CampaignAnswer:
+    """A campaign as the operator's keys see it."""
+    detail = await reads.campaign(connection, actor, campaign_id)
+    items = await sale_reads.items_of(connection, campaign_id) if detail.kind == "sale" else []
+    return campaign_answer(detail, items)
 
 
 @get("/campaigns", responses=problems())
@@ -91,12 +97,13 @@ async def create_campaign(
     data: JSONBody[NewCampaign],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[CampaignAnswer]:
-    """Make a password campaign, as a draft without prizes."""
+    """Make a campaign, as a draft without prizes; or a sale, as a draft without items."""
 
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         check_picture(data.image)
-        campaign_id = await actions.create_campaign(tx, actor, new_campaign_draft(data), services.now())
-        return await _answer(tx, actor, campaign_id)
+        create = sale_actions.create_sale if data.kind == "sale" else actions.create_campaign
+        campaign_id = await create(tx, actor, new_campaign_draft(data), services.now())
+        return await answer_of(tx, actor, campaign_id)
 
     return await write(request, actor, work, status=201)
 
@@ -107,15 +114,20 @@ async def get_campaign_page(services: GivenServices, code: FromPath[str]) -> Cam
     if not is_storable(code):
         raise Refusal("not_found")
     async with services.database.connection() as connection:
-        return campaign_page_answer(await reads.campaign_page(connection, code, services.now()))
+        try:
+            return campaign_page_answer(await reads.campaign_page(connection, code, services.now()))
+        except Refusal as refusal:
+            if refusal.reason != "not_found":
+                raise
+        return campaign_page_answer(await sale_reads.sale_page(connection, code, services.now()))
 
 
 @get("/campaigns/{code:str}/definition", responses=problems())
 async def get_campaign(services: GivenServices, actor: GivenKey, code: FromPath[str]) -> CampaignAnswer:
-    """A campaign with its prizes and their passwords."""
+    """A campaign with its prizes and their passwords, or a sale with its items."""
     actor.require("campaigns.read")
     async with services.database.connection() as connection:
-        return await _answer(connection, actor, await _campaign_id(connection, code))
+        return await answer_of(connection, actor, await campaign_id_of(connection, code))
 
 
 @patch("/campaigns/{code:str}/definition", responses=_CHANGE_PROBLEMS)
@@ -132,11 +144,11 @@ async def update_campaign(
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         check_picture(data.image)
         actor.require("campaigns.write")
-        campaign_id = await _campaign_id(tx, code)
+        campaign_id = await campaign_id_of(tx, code)
         before = (await reads.campaign(tx, actor, campaign_id)).draft
         draft = changed_campaign_draft(before, data)
         await actions.update_campaign(tx, actor, campaign_id, draft, version=data.version, now=services.now())
-        return await _answer(tx, actor, campaign_id)
+        return await answer_of(tx, actor, campaign_id)
 
     return await write(request, actor, work)
 
@@ -150,7 +162,7 @@ async def go_live(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[CampaignAnswer]:
     """Open a draft to members, from its window's start on."""
-    return await _move(request, services, actor, code, actions.go_live)
+    return await _move(request, services, actor, code, actions.go_live, sale_actions.go_live)
 
 
 @post("/campaigns/{code:str}/pause", status_code=200, responses=_STATE_PROBLEMS)
@@ -174,7 +186,7 @@ async def resume(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[CampaignAnswer]:
     """Open a paused campaign again."""
-    return await _move(request, services, actor, code, actions.resume)
+    return await _move(request, services, actor, code, actions.resume, sale_actions.resume)
 
 
 @post("/campaigns/{code:str}/archive", status_code=200, responses=_STATE_PROBLEMS)
@@ -195,12 +207,15 @@ async def _move(
     actor: Actor,
     code: str,
     action: Callable[..., Awaitable[int]],
+    action_of_sale: Callable[..., Awaitable[int]] | None = None,
 ) -> Response[CampaignAnswer]:
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         actor.require("campaigns.write")
-        campaign_id = await _campaign_id(tx, code)
-        await action(tx, actor, campaign_id, now=services.now())
-        return await _answer(tx, actor, campaign_id)
+        campaign_id = await campaign_id_of(tx, code)
+        is_sale = (await reads.campaign(tx, actor, campaign_id)).kind == "sale"
+        move = action_of_sale if is_sale and action_of_sale is not None else action
+        await move(tx, actor, campaign_id, now=services.now())
+        return await answer_of(tx, actor, campaign_id)
 
     return await write(request, actor, work)
 
@@ -210,7 +225,7 @@ async def get_figures(services: GivenServices, actor: GivenKey, code: FromPath[s
     """A campaign in numbers: stock left, claims by hour and by prize, redemptions."""
     actor.require("figures.read")
     async with services.database.connection() as connection:
-        campaign_id = await _campaign_id(connection, code)
+        campaign_id = await campaign_id_of(connection, code)
         return figures_answer(await campaign_figures(connection, actor, campaign_id, services.now()))
 
 
@@ -227,7 +242,7 @@ async def add_prize(
 
     async def work(tx: AsyncConnection) -> PrizeAnswer:
         actor.require("campaigns.write")
-        campaign_id = await _campaign_id(tx, code)
+        campaign_id = await campaign_id_of(tx, code)
         prize_id = await actions.add_prize(tx, actor, campaign_id, new_prize_draft(data), now=services.now())
         return await _prize(tx, actor, campaign_id, prize_id)
 
@@ -269,7 +284,7 @@ async def remove_prize(
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         campaign_id, _prize = await _prize_of(tx, actor, code, prize_id)
         await actions.remove_prize(tx, actor, prize_id, now=services.now())
-        return await _answer(tx, actor, campaign_id)
+        return await answer_of(tx, actor, campaign_id)
 
     return await write(request, actor, work)
 
@@ -300,7 +315,7 @@ async def _prize_of(
     connection: AsyncConnection, actor: Actor, code: str, prize_id: UUID
 ) -> tuple[UUID, reads.PrizeDetail]:
     actor.require("campaigns.write")
-    campaign_id = await _campaign_id(connection, code)
+    campaign_id = await campaign_id_of(connection, code)
     detail = await reads.campaign(connection, actor, campaign_id)
     for prize in detail.prizes:
         if prize.id == prize_id:

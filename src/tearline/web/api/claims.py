@@ -18,12 +18,14 @@ from tearline.core.rotating import STEP_SECONDS
 from tearline.coupons import reads
 from tearline.members.reads import member_in_session
 from tearline.members.tokens import MemberIdentity
+from tearline.sales.showing import bought_voucher
 from tearline.web.access import GivenServices, address_of
 from tearline.web.api.shapes import (
     ClaimBody,
     CouponAnswer,
     Money,
     Page,
+    PartnersCodeAnswer,
     Rotation,
     TicketAnswer,
     WalletCouponAnswer,
@@ -130,15 +132,18 @@ async def list_wallet(
 
 @get("/wallet/coupons/{coupon_id:uuid}", responses=problems(caller="member"))
 async def get_coupon(services: GivenServices, member: GivenBearer, coupon_id: FromPath[UUID]) -> CouponAnswer:
-    """One coupon of the member, with what its changing QR code is made from."""
-    key = services.settings.secret_keys[0]
+    """One coupon of the member: what its changing QR code is made from, or its partner's code."""
+    key, now = services.settings.secret_keys[0], services.now()
     async with services.database.connection() as connection:
         row = await member_in_session(connection, member)
-        coupon, secret = await reads.member_coupon(connection, row.id, coupon_id, key, services.now())
-    return CouponAnswer(
-        coupon=_wallet_coupon(coupon),
-        rotation=Rotation(secret=b64encode(secret).decode(), step_seconds=STEP_SECONDS),
-    )
+        coupon, secret = await reads.member_coupon(connection, row.id, coupon_id, key, now)
+        bought = await bought_voucher(connection, row.id, coupon_id, now) if coupon.order_id else None
+    if bought is not None and bought.has_partner_code:
+        shown = bought.shown
+        code = None if shown is None else msgspec.convert(shown, PartnersCodeAnswer, from_attributes=True)
+        return CouponAnswer(coupon=_wallet_coupon(coupon), rotation=None, partners_code=code)
+    rotation = Rotation(secret=b64encode(secret).decode(), step_seconds=STEP_SECONDS)
+    return CouponAnswer(coupon=_wallet_coupon(coupon), rotation=rotation, partners_code=None)
 
 
 def _wallet_coupon(coupon: reads.WalletCoupon) -> WalletCouponAnswer:

@@ -330,6 +330,8 @@ class WalletCouponAnswer(Answer):
     held_until: datetime | None
     campaign_id: UUID | None
     claim_id: UUID | None
+    order_id: UUID | None
+    """The order that it was bought with."""
     ticket: TicketAnswer
 
 
@@ -341,8 +343,18 @@ class Rotation(Answer):
     step_seconds: int
 
 
+class PartnersCodeAnswer(Answer):
+    """A partner's code, to be shown to the partner's scanner."""
+
+    text: str
+    symbology: Literal["text", "qr", "code128", "code39", "ean13"]
+
+
 class CouponAnswer(Answer):
-    """One coupon of a member's wallet, with what its QR code is made from."""
+    """One coupon of a member's wallet, with what is shown at the counter."""
 
     coupon: WalletCouponAnswer
-    rotation: Rotation
+    rotation: Rotation | None
+    """What its changing QR code is made from; null for a voucher with a partner's code."""
+    partners_code: PartnersCodeAnswer | None
+    """Null for coupons with a code of ours, and once the voucher is over."""

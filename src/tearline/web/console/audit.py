@@ -33,6 +33,8 @@ SUBJECT_NAMES = {
     "coupon": _("Coupon"),
     "redemption": _("Redemption"),
     "room": _("Waiting room"),
+    "code_pool": _("Code pool"),
+    "sale_item": _("Voucher of a sale"),
 }
 ACT_NAMES = {
     "campaign.archived": _("Campaign archived"),
@@ -41,6 +43,15 @@ ACT_NAMES = {
     "campaign.paused": _("Campaign paused"),
     "campaign.resumed": _("Campaign resumed"),
     "campaign.went_live": _("Campaign went live"),
+    "code_pool.changed": _("Code pool changed"),
+    "code_pool.codes_voided": _("Partner's codes cancelled"),
+    "code_pool.created": _("Code pool created"),
+    "code_pool.file_discarded": _("Uploaded codes discarded"),
+    "code_pool.file_imported": _("Codes imported"),
+    "code_pool.file_received": _("Codes uploaded"),
+    "code_pool.hand_back_exported": _("File of handed back codes downloaded"),
+    "code_pool.handed_back": _("Unsold codes handed back"),
+    "code_pool.outcomes_exported": _("Outcome of an import downloaded"),
     "coupon.voided": _("Coupon cancelled"),
     "group.created": _("Group created"),
     "group.renamed": _("Group renamed"),
@@ -76,6 +87,10 @@ ACT_NAMES = {
     "room.paused": _("Waiting room paused"),
     "room.resumed": _("Waiting room resumed"),
     "room.told": _("Message to those who wait changed"),
+    "sale_item.added": _("Voucher added to a sale"),
+    "sale_item.changed": _("Voucher of a sale changed"),
+    "sale_item.quantity_raised": _("More vouchers for sale"),
+    "sale_item.removed": _("Voucher taken out of a sale"),
     "staff.created": _("Account created"),
     "staff.disabled": _("Account shut"),
     "staff.enabled": _("Account opened again"),
@@ -105,7 +120,7 @@ ACTOR_NAMES = {
     "system": _("The system"),
 }
 _PAGES = {"offer": "offers", "campaign": "campaigns", "merchant": "merchants", "store": "stores", "staff": "staff",
-          "member": "members", "room": "rooms"}  # fmt: skip
+          "member": "members", "room": "rooms", "code_pool": "pools"}  # fmt: skip
 _SHOWN_CHARACTERS = 300
 
 Reading: TypeAlias = str | list[tuple[str, str, str]]

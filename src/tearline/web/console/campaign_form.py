@@ -71,10 +71,12 @@ def campaign_form(
     image: str | None = None,
     time_zone: str = "Asia/Hong_Kong",
     frozen: Collection[str] = (),
+    is_sale: bool = False,
 ) -> Form:
     """The form of one campaign.
 
     Args:
+        is_sale: whether it sells vouchers: how many a member may buy stands with each voucher then.
         audience, image, time_zone: of the campaign as it is.
         frozen: fields that can't be edited in its present state; they are shown without being taken.
     """
@@ -83,6 +85,13 @@ def campaign_form(
         fields = [read_only(field) if _draft_field(field.name) in frozen else field for field in ours]
         return Section(title, *fields, note=note)
 
+    limits = section(
+        _("Limits"),
+        Number("limit_per_member", _("Claims of one member in all"), is_required=False, minimum=1,
+               help=_("Empty: no limit.")),
+        Number("limit_per_member_per_day", _("Claims of one member on a day"), is_required=False, minimum=1,
+               help=_("Empty: no limit.")),
+    )  # fmt: skip
     zones = [*TIME_ZONES, *([] if time_zone in dict(TIME_ZONES) else [(time_zone, time_zone)])]
     return Form(
         section(
@@ -93,24 +102,19 @@ def campaign_form(
             Choice("edge", _("Colour"), choices=EDGE_CHOICES, default="vermilion"),
         ),
         section(
-            _("When"),
+            _("Selling period") if is_sale else _("When"),
             DateTime("starts_at", _("Starts"), time_zone=time_zone, time_zone_field="time_zone"),
             DateTime("ends_at", _("Ends"), time_zone=time_zone, time_zone_field="time_zone"),
             Choice("time_zone", _("Time zone"), choices=zones, default=time_zone,
-                   help=_("The limit per day counts this zone's days.")),
+                   help="" if is_sale else _("The limit per day counts this zone's days.")),
+            note=_("When the vouchers can be used is the offer's own validity.") if is_sale else "",
         ),
         section(
             _("For whom"),
             *(field for rule in RULES for field in _rule_fields(rule, marks, audience)),
             note=_("Nothing chosen: everyone. Rules of several kinds must all hold."),
         ),
-        section(
-            _("Limits"),
-            Number("limit_per_member", _("Claims of one member in all"), is_required=False, minimum=1,
-                   help=_("Empty: no limit.")),
-            Number("limit_per_member_per_day", _("Claims of one member on a day"), is_required=False, minimum=1,
-                   help=_("Empty: no limit.")),
-        ),
+        *([] if is_sale else [limits]),
         section(
             _("What members read"),
             picture_field("image", _("Picture"), image),

@@ -12,14 +12,17 @@ from litestar.params import FromPath
 
 from tearline.campaigns import actions, reads
 from tearline.core.campaigns import TRANSITIONS
+from tearline.core.roles import Actor
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import date_time, day
 from tearline.insight.reads import CampaignFigures, campaign_figures
+from tearline.sales import actions as sales
 from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
 from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
+from tearline.web.console.sale_page import show_sale
 from tearline.web.console.support import act, show
 from tearline.web.console.tickets import face_of
 from tearline.web.ui.page import language_of
@@ -36,6 +39,9 @@ async def show_campaign(
     now, language = services.now(), language_of(request)
     async with services.database.connection() as connection:
         campaign = await reads.campaign(connection, actor, campaign_id)
+    if campaign.kind == "sale":
+        return await show_sale(request, services, actor, campaign)
+    async with services.database.connection() as connection:
         figures = await campaign_figures(connection, actor, campaign_id, now)
         marks = await load_marks(connection, language)
         subjects = [str(campaign_id), *(str(prize.id) for prize in campaign.prizes)]
@@ -94,6 +100,9 @@ async def go_live(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a draft to members."""
+    if await _is_sale(services, actor, campaign_id):
+        flash = _("The sale is live: members can buy from its start on.")
+        return await _step(request, services, actor, campaign_id, sales.go_live, flash)
     flash = _("The campaign is live: members can claim from its start on.")
     return await _step(request, services, actor, campaign_id, actions.go_live, flash)
 
@@ -104,6 +113,8 @@ async def pause(
 ) -> Response[Any]:
     """Stop claims for the time being."""
     flash = _("The campaign is paused: nobody can claim until it is resumed.")
+    if await _is_sale(services, actor, campaign_id):
+        flash = _("The sale is paused: nobody can order until it is resumed.")
     return await _step(request, services, actor, campaign_id, actions.pause, flash)
 
 
@@ -112,6 +123,9 @@ async def resume(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let members claim again."""
+    if await _is_sale(services, actor, campaign_id):
+        flash = _("The sale goes on: members can buy again.")
+        return await _step(request, services, actor, campaign_id, sales.resume, flash)
     flash = _("The campaign goes on: members can claim again.")
     return await _step(request, services, actor, campaign_id, actions.resume, flash)
 
@@ -122,7 +136,15 @@ async def archive(
 ) -> Response[Any]:
     """Put a campaign away for good."""
     flash = _("The campaign is archived. Coupons that members hold stay good.")
+    if await _is_sale(services, actor, campaign_id):
+        flash = _("The sale is archived. Vouchers that members bought stay good.")
     return await _step(request, services, actor, campaign_id, actions.archive, flash)
+
+
+async def _is_sale(services: GivenServices, actor: Actor, campaign_id: UUID) -> bool:
+    """A campaign never changes its kind."""
+    async with services.database.connection() as connection:
+        return (await reads.campaign(connection, actor, campaign_id)).kind == "sale"
 
 
 async def _step(

@@ -16,6 +16,8 @@ from tearline.core.campaigns import window_state
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.members.reads import count_audience
+from tearline.sales.actions import create_sale
+from tearline.sales.figures import stock_of_sales
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.campaign_form import (
     Marks,
@@ -48,6 +50,7 @@ STATE_NAMES = {
     "ended": _("Ended"),
 }
 STATE_KINDS = {"live": "good", "paused": "warn", "scheduled": "accent"}
+KIND_NAMES = {"password": _("Password"), "sale": _("Sale")}
 
 _CLAIMED = (
     select(func.coalesce(func.sum(Prize.claimed), 0))
@@ -61,6 +64,7 @@ CAMPAIGNS = ListDefinition(
         Column("names", _("Campaign"), kind="localised", sort=Campaign.code, under="code", under_label=_("Code"),
                href="/console/campaigns/{id}"),
         Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Campaign.state),
+        Column("kind", _("Kind"), kind="tag", labels=KIND_NAMES, sort=Campaign.kind),
         Column("starts_at", _("Starts"), kind="date_time", sort=Campaign.starts_at),
         Column("ends_at", _("Ends"), kind="date_time", sort=Campaign.ends_at),
         Column("claimed", _("Claims"), kind="number", sort=_CLAIMED),
@@ -74,6 +78,7 @@ CAMPAIGNS = ListDefinition(
             [(state, STATE_NAMES[state]) for state in ("draft", "live", "paused", "archived")],
             Campaign.state,
         ),
+        ChoiceFilter("kind", _("Kind"), list(KIND_NAMES.items()), Campaign.kind),
         DayFilter("starts", _("Starts"), Campaign.starts_at),
     ],
     default_sort="-starts_at",
@@ -94,12 +99,14 @@ async def list_campaigns(request: AnyRequest, services: GivenServices, actor: Gi
         listing = await CAMPAIGNS.page(
             request, reads.campaigns_list(actor), connection, export_path="/console/campaigns/export"
         )
+        stocks = await stock_of_sales(connection, [row.id for row in listing.rows if row.kind == "sale"])
     states = {row.id: shown_state(row.state, row.starts_at, row.ends_at, now) for row in listing.rows}
     return show(
         request,
         "campaigns.html",
         listing=listing,
         states=states,
+        stocks=stocks,
         state_names=STATE_NAMES,
         state_kinds=STATE_KINDS,
     )
@@ -122,6 +129,31 @@ async def new_campaign(request: AnyRequest, services: GivenServices, actor: Give
     marks = await _marks(request, services)
     form = campaign_form(marks, time_zone=settings_of(request).time_zone).blank()
     return await _form_page(request, services, form, marks)
+
+
+@get("/sales/new")
+async def new_sale(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
+    """The empty form of a sale."""
+    actor.require("campaigns.write")
+    marks = await _marks(request, services)
+    form = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=True).blank()
+    return await _form_page(request, services, form, marks, kind="sale")
+
+
+@post("/sales/new")
+async def make_sale(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[Any]:
+    """Make the sale of the form, as a draft; its vouchers follow."""
+    actor.require("campaigns.write")
+    marks = await _marks(request, services)
+    unread = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=True)
+    form = await unread.read(request)
+    made = await save(
+        services, form, lambda tx: create_sale(tx, actor, draft_from(form.values), services.now())
+    )
+    if made is None:
+        return await _form_page(request, services, form, marks, kind="sale")
+    flash = _("The sale is there, as a draft. Add its vouchers next.")
+    return redirect(request, f"/console/campaigns/{made}", flash=flash)
 
 
 @post("/campaigns/new")
@@ -210,6 +242,7 @@ def _form_of(campaign: reads.CampaignDetail, marks: Marks, services: GivenServic
         image=draft.image,
         time_zone=draft.time_zone,
         frozen=frozen_fields(campaign.state, draft, services.now()),
+        is_sale=campaign.kind == "sale",
     )
 
 
@@ -226,6 +259,7 @@ async def _form_page(
     marks: Marks,
     campaign: reads.CampaignDetail | None = None,
     version: int = 0,
+    kind: str = "password",
 ) -> Response[str]:
     here = f"/console/campaigns/{campaign.id}" if campaign is not None else "/console/campaigns"
     is_audience_open = campaign is None or "audience" in campaign.editable
@@ -235,6 +269,7 @@ async def _form_page(
         status_code=form.status_code,
         form=form,
         campaign=campaign,
+        kind=kind if campaign is None else campaign.kind,
         version=version,
         cancel_href=here,
         tags=marks.tags,
@@ -248,6 +283,8 @@ HANDLERS = [
     export_campaigns,
     new_campaign,
     create_campaign,
+    new_sale,
+    make_sale,
     count_members,
     edit_campaign,
     update_campaign,

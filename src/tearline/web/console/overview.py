@@ -18,7 +18,9 @@ from tearline.core.roles import Actor
 from tearline.insight.reads import HOUR, hour_of
 from tearline.offers.model import Offer
 from tearline.offers.stored import validity_from
+from tearline.sales.figures import SaleStock, sold_lately, stock_of_sales
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.pool_alerts import pool_alerts
 from tearline.web.console.support import show
 
 SOON = timedelta(hours=48)
@@ -32,18 +34,28 @@ class Card:
 
     campaign: Any
     window: str
-    claims_this_hour: int
-    claims_today: int
+    this_hour: int
+    """Claims, or vouchers sold, in the hour so far and the one before it."""
+    today: int
+    """In the last 24 hours."""
+    taken: int
+    """Claimed, or sold and being paid."""
+    left: int
 
     @property
-    def left(self) -> int:
-        """How many can still be claimed."""
-        return int(self.campaign.inventory) - int(self.campaign.claimed)
+    def is_sale(self) -> bool:
+        """Whether it sells what it gives."""
+        return str(self.campaign.kind) == "sale"
+
+    @property
+    def total(self) -> int:
+        """All that there was to give, as far as it is known."""
+        return self.taken + self.left
 
     @property
     def is_low(self) -> bool:
         """Whether little is left."""
-        return 0 < self.left <= FEW_LEFT * int(self.campaign.inventory)
+        return 0 < self.left <= FEW_LEFT * self.total
 
 
 @get("/")
@@ -70,12 +82,25 @@ async def _now(services: GivenServices, actor: Actor) -> dict[str, Any]:
             )
         ).all()
         running = [row for row in rows if row.state == "live" and row.ends_at > now]
-        claims = await _claims(connection, [row.id for row in running], now)
+        claims = await _claims(connection, [row.id for row in running if row.kind != "sale"], now)
+        sale_ids = [row.id for row in running if row.kind == "sale"]
+        sold = await sold_lately(connection, sale_ids, now)
+        stocks = await stock_of_sales(connection, sale_ids)
+        alerts = await pool_alerts(connection, now) if "codes.read" in actor.permissions else []
         stale_offers = await _stale_offers(connection, now)
-    cards = [
-        Card(row, window_state(row.starts_at, row.ends_at, now), *claims.get(row.id, (0, 0)))
-        for row in running
-    ]
+    cards = []
+    for row in running:
+        stock = stocks.get(row.id, SaleStock(0, 0, 0))
+        is_sale = row.kind == "sale"
+        cards.append(
+            Card(
+                row,
+                window_state(row.starts_at, row.ends_at, now),
+                *(sold if is_sale else claims).get(row.id, (0, 0)),
+                taken=stock.sold + stock.reserved if is_sale else int(row.claimed),
+                left=stock.left if is_sale else int(row.inventory) - int(row.claimed),
+            )
+        )
     return {
         "cards": [card for card in cards if card.window == "running"],
         "coming": [card for card in cards if card.window == "scheduled"],
@@ -86,6 +111,7 @@ async def _now(services: GivenServices, actor: Actor) -> dict[str, Any]:
             card for card in cards if card.window == "running" and card.campaign.ends_at < now + SOON
         ],
         "stale_offers": stale_offers,
+        "alerts": alerts,
         "has_campaigns": bool(rows),
         "seen_at": now,
     }

@@ -35,7 +35,9 @@ NAVIGATION = (
     ("overview", "/console", _("Overview"), "console"),
     ("campaigns", "/console/campaigns", _("Campaigns"), "campaigns.read"),
     ("rooms", "/console/rooms", _("Waiting rooms"), "rooms.read"),
+    ("orders", "/console/orders", _("Orders"), "sales.read"),
     ("offers", "/console/offers", _("Coupon library"), "offers.read"),
+    ("pools", "/console/pools", _("Code pools"), "codes.read"),
     ("coupons", "/console/coupons", _("Find a coupon"), "redemptions.read"),
     ("members", "/console/members", _("Members"), "members.read"),
     ("merchants", "/console/merchants", _("Merchants"), "merchants.read"),
@@ -155,9 +157,9 @@ def refusal_text(refusal: Refusal, language: str) -> str:
     for path, problem in field_sentences(refusal, language).items():
         head, _dot, position = path.partition(".")
         number = position.partition(".")[0]
-        if head == "prizes" and number.isdigit():
-            shown = translate(language, _("Prize %(n)s: %(problem)s"), n=int(number) + 1, problem=problem)
-            sentences.append(shown)
+        if head in ("prizes", "items") and number.isdigit():
+            whose = _("Prize %(n)s: %(problem)s") if head == "prizes" else _("Voucher %(n)s: %(problem)s")
+            sentences.append(translate(language, whose, n=int(number) + 1, problem=problem))
         else:
             sentences.append(problem)
     return " ".join(dict.fromkeys(sentences)) or sentence_of(refusal, language)

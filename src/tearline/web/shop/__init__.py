@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from tearline.web.access import SHOP
-from tearline.web.shop import account, campaigns, home, sign_in, wallet
+from tearline.web.shop import account, campaigns, home, orders, pay, sales, sign_in, wallet
 from tearline.web.shop.inside import guard_page
 
 __all__ = ["router"]
@@ -20,6 +20,9 @@ def router() -> Router:
         route_handlers=[
             *home.HANDLERS,
             *campaigns.HANDLERS,
+            *sales.HANDLERS,
+            *orders.HANDLERS,
+            *pay.HANDLERS,
             *sign_in.HANDLERS,
             *wallet.HANDLERS,
             *account.HANDLERS,

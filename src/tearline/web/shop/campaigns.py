@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +10,6 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
-from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import CampaignPage, Standing, campaign_page, member_claim, member_standing
@@ -27,18 +24,23 @@ from tearline.web.claiming import claim
 from tearline.web.problems import field_sentences, problem_headers
 from tearline.web.security import readable_form
 from tearline.web.services import Services
+from tearline.web.shop import sales
+from tearline.web.shop.cards import card_of
 from tearline.web.shop.inside import (
     REFUSALS,
     Inside,
     drop_pass,
     has_given_place_on,
     pass_token,
+    session_if_any,
     session_of,
     to_room,
 )
 from tearline.web.shop.support import (
     forget_note,
+    form_key_in,
     known_member,
+    new_form_key,
     note_cookie,
     read_note,
     refusal_text,
@@ -46,7 +48,6 @@ from tearline.web.shop.support import (
     signed_in_member,
 )
 from tearline.web.shop.tickets import coupon_face
-from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect, render, text_in
 
@@ -56,52 +57,13 @@ KEPT_GIFT_COOKIE = "tearline_gift"
 _KEPT_SECONDS = 900
 # Four times what a password may have, as the desk counts before it normalises.
 _LONGEST_TYPED_CHARACTERS = 4 * MAXIMUM_LENGTH
-_LONGEST_FORM_KEY_CHARACTERS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A campaign as its banner shows it."""
-
-    page: CampaignPage
-    name: Markup
-    description: Markup
-    picture: str | None
-    state: str
-    """``scheduled``, ``running``, ``ended``, ``paused`` or ``gone`` (everything given out)."""
-
-    @property
-    def href(self) -> str:
-        """The campaign's page."""
-        return f"/c/{self.page.code}"
-
-
-def card_of(page: CampaignPage, language: str) -> Card:
-    """The campaign for its banner."""
-    return Card(
-        page=page,
-        name=text_in(page.names, language),
-        description=text_in(page.descriptions, language),
-        picture=picture_url(page.image),
-        state=_state_of(page),
-    )
-
-
-def _state_of(page: CampaignPage) -> str:
-    if page.window == "ended":
-        return "ended"
-    if page.is_paused:
-        return "paused"
-    if page.window == "running" and page.left == 0:
-        return "gone"
-    return page.window
 
 
 @get("/c/{code:str}")
 async def show_campaign(
     request: AnyRequest, services: GivenServices, visitor: GivenVisitor, code: FromPath[str]
 ) -> Response[str] | Redirect:
-    """The campaign, with the password that a visitor typed before signing in; behind a room, for those inside."""
+    """The campaign or sale, with what a visitor chose before signing in; behind a room, for those inside."""
     campaign_code = code.strip().upper()
     try:
         inside = session_of(request, services, campaign_code)
@@ -111,7 +73,12 @@ async def show_campaign(
         return to_room(request, services, campaign_code, refusal)
     kept = read_note(request, KEPT_GIFT_COOKIE)
     password = str(kept.get("password", "")) if kept.get("code") == campaign_code else ""
-    return await _campaign_page(request, services, visitor, code, password=password, inside=inside)
+    try:
+        return await _campaign_page(request, services, visitor, code, password=password, inside=inside)
+    except Refusal as refusal:
+        if refusal.reason != "not_found":
+            raise
+    return await sales.show_sale(request, services, visitor, campaign_code, inside)
 
 
 @get("/c/{code:str}/claims")
@@ -128,7 +95,7 @@ async def make_claim(
     """Open the gift of a password; a refusal is told on the campaign's page, which keeps what was typed."""
     form = await readable_form(request)
     password = str(form.get("password", ""))[:_LONGEST_TYPED_CHARACTERS]
-    form_key = str(form.get("form_key", ""))[:_LONGEST_FORM_KEY_CHARACTERS] or _new_form_key()
+    form_key = form_key_in(form)
     if visitor is None:
         return _sign_in_first(request, code, password)
     if not password.strip():
@@ -191,7 +158,7 @@ async def show_claim(
         campaign_name=text_in(claimed.campaign_names, language),
         tickets=[coupon_face(coupon, language, now) for coupon in coupons],
         is_campaign_open=claimed.campaign_state in ("live", "paused"),
-        inside=_session_if_any(request, services, claimed.campaign_code),
+        inside=session_if_any(request, services, claimed.campaign_code),
     )
 
 
@@ -221,7 +188,7 @@ async def _campaign_page(
         headers=headers,
         time_zone=page.time_zone,
         card=card_of(page, language),
-        inside=inside or _session_if_any(request, services, page.code),
+        inside=inside or session_if_any(request, services, page.code),
         is_place_taken=refusal is not None and refusal.reason == "pass_taken",
         rules=text_in(page.rules, language),
         member=member,
@@ -231,18 +198,10 @@ async def _campaign_page(
         is_in_audience=member is None or page.audience.includes(member.marks),
         password=password,
         is_back_from_sign_in=bool(password) and refusal is None and member is not None,
-        form_key=form_key or _new_form_key(),
+        form_key=form_key or new_form_key(),
         problem=None if refusal is None else _problem_text(refusal, language),
         sign_in_path=sign_in_path(f"/c/{page.code}"),
     )
-
-
-def _session_if_any(request: AnyRequest, services: Services, campaign_code: str) -> Inside | None:
-    """The session of somebody whose claim was refused for another reason."""
-    try:
-        return session_of(request, services, campaign_code)
-    except Refusal:
-        return None
 
 
 def _problem_text(refusal: Refusal, language: str) -> str:
@@ -290,10 +249,6 @@ def _keep_gift(request: AnyRequest, response: Redirect, campaign_code: str, pass
         values = {"code": campaign_code, "password": password}
         response.set_cookie(note_cookie(request, KEPT_GIFT_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))
     return response
-
-
-def _new_form_key() -> str:
-    return secrets.token_urlsafe(16)
 
 
 def _idempotency_key(form_key: str, password: str) -> str:

@@ -6,8 +6,9 @@ from litestar import Response, get
 
 from tearline.campaigns.reads import campaign_pages
 from tearline.coupons.reads import wallet, wallet_counts
+from tearline.sales.reads import sale_pages
 from tearline.web.access import AnyRequest, GivenServices, GivenVisitor
-from tearline.web.shop.campaigns import card_of
+from tearline.web.shop.cards import card_of
 from tearline.web.shop.support import known_member
 from tearline.web.shop.tickets import SOON, coupon_face
 from tearline.web.ui.page import language_of
@@ -26,7 +27,8 @@ async def home(request: AnyRequest, services: GivenServices, visitor: GivenVisit
     tickets = []
     soon = 0
     async with services.database.connection() as connection:
-        pages = await campaign_pages(connection, now)
+        cards = [card_of(page, language) for page in await campaign_pages(connection, now)]
+        cards += [card_of(page, language) for page in await sale_pages(connection, now)]
         member = await known_member(connection, visitor)
         if member is not None:
             counts = await wallet_counts(connection, member.id, now)
@@ -37,7 +39,7 @@ async def home(request: AnyRequest, services: GivenServices, visitor: GivenVisit
         request,
         "shop/home.html",
         member=member,
-        cards=sorted((card_of(page, language) for page in pages), key=lambda card: _ORDER.index(card.state)),
+        cards=sorted(cards, key=lambda card: _ORDER.index(card.state)),
         counts=counts,
         soon=soon,
         tickets=tickets,

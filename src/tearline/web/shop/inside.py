@@ -59,6 +59,14 @@ def session_of(request: AnyRequest, services: Services, campaign_code: str) -> I
     return _inside(services, room, token, f"/c/{campaign_code}")
 
 
+def session_if_any(request: AnyRequest, services: Services, campaign_code: str) -> Inside | None:
+    """The session of somebody whose claim or order was refused for another reason."""
+    try:
+        return session_of(request, services, campaign_code)
+    except Refusal:
+        return None
+
+
 def to_room(request: AnyRequest, services: Services, campaign_code: str, refusal: Refusal) -> Redirect:
     """Send somebody who is not inside to the line, or to the page that says that their time is over.
 

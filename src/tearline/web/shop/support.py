@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from litestar import Response
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, FormMultiDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
@@ -21,6 +22,7 @@ from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
 from tearline.web.security import expired_cookie, private_cookie
 
 _LONGEST_COOKIE_CHARACTERS = 4000
+_LONGEST_FORM_KEY_CHARACTERS = 64
 
 
 async def known_member(connection: AsyncConnection, identity: MemberIdentity | None) -> MemberRow | None:
@@ -116,3 +118,13 @@ def forget_note(request: AnyRequest, response: Response[Any], name: str, *, path
     """Have the browser drop a note."""
     secure = services_of(request).settings.cookies_are_secure
     response.set_cookie(expired_cookie(name, path=path, secure=secure))
+
+
+def new_form_key() -> str:
+    """What tells one loaded form from another: sending the same one again asks for nothing new."""
+    return secrets.token_urlsafe(16)
+
+
+def form_key_in(form: FormMultiDict) -> str:
+    """The key of the form that was sent; a new one when it has none."""
+    return str(form.get("form_key", ""))[:_LONGEST_FORM_KEY_CHARACTERS] or new_form_key()

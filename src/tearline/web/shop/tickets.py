@@ -94,7 +94,13 @@ def _tag(coupon: WalletCoupon, language: str, now: datetime) -> tuple[str, str]:
     zone = coupon.ticket.time_zone
     match coupon.folder:
         case "usable" if coupon.valid_until - now <= SOON:
-            return days_left_text(days_left(coupon, now), language), "warn"
+            left = days_left_text(days_left(coupon, now), language)
+            if coupon.state == "sold":
+                left = translate(language, _("Sold · %(left)s"), left=left)
+            return left, "warn"
+        case "usable" | "upcoming" if coupon.state == "sold":
+            # Its use happens at the partner's, who may or may not tell us: we know that it was sold.
+            return translate(language, _("Sold")), ""
         case "held":
             return translate(language, _("In use at a counter")), "warn"
         case "used":

@@ -22,6 +22,7 @@ from tearline.i18n.formats import time_zone_name
 from tearline.offers.describe import condition_text, validity_text, value_text, where_text
 from tearline.offers.reads import Place, places, where_names
 from tearline.offers.stored import benefit_from
+from tearline.sales.showing import bought_voucher
 from tearline.web.access import AnyRequest, GivenMember, GivenServices
 from tearline.web.shop.support import signed_in_member
 from tearline.web.shop.tickets import FOLDER_NAMES, coupon_face
@@ -75,6 +76,7 @@ async def coupon_page(
         key = services.settings.secret_keys[0]
         coupon, secret = await member_coupon(connection, row.id, coupon_id, key, now)
         use = await use_of(connection, row.id, coupon_id) if coupon.folder == "used" else None
+        bought = await bought_voucher(connection, row.id, coupon_id, now) if coupon.order_id else None
         where = await places(connection, coupon.ticket)
         merchant_names, store_names = await where_names(connection, coupon.ticket)
     ticket = coupon.ticket
@@ -87,6 +89,7 @@ async def coupon_page(
         time_zone=ticket.time_zone,
         coupon=coupon,
         ticket_face=coupon_face(coupon, language, now, is_large=True),
+        bought=bought,
         use=use,
         use_store=text_in(use.store_names, language) if use else None,
         use_merchant=text_in(use.merchant_names, language) if use else None,
@@ -143,7 +146,7 @@ async def coupon_picture(
         coupon, _secret = await member_coupon(
             connection, row.id, coupon_id, services.settings.secret_keys[0], services.now()
         )
-    if coupon.folder not in ("usable", "held"):
+    if coupon.folder not in ("usable", "held") or coupon.state == "sold":
         raise Refusal("not_found")
     drawn = io.BytesIO()
     segno.make(coupon.code, error="m", micro=False).save(

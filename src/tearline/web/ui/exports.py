@@ -1,8 +1,6 @@
 """Lists as files: CSV and Excel, written row by row, so that a million rows take no more memory than ten.
 
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula. Such texts, which a member
-may have typed as a name, get an apostrophe before them (OWASP, CSV injection); numbers stay numbers. Phone
-numbers, a plus and nothing but digits, stay as they are: run, they are worth themselves.
+Texts that a spreadsheet would run as formulas are neutralised (``core.spreadsheets``); numbers stay numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import asyncio
 import csv
 import io
 import json
-import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -23,6 +20,7 @@ from zoneinfo import ZoneInfo
 import xlsxwriter
 from sqlalchemy import Row
 
+from tearline.core.spreadsheets import neutralised
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import major_units
 from tearline.web.ui.page import Page
@@ -30,8 +28,6 @@ from tearline.web.ui.page import Page
 CSV_MEDIA_TYPE = "text/csv; charset=utf-8"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_PHONE_NUMBER = re.compile(r"\+[0-9]{3,15}")
 _CHUNK_BYTES = 64 * 1024
 _ROWS_PER_SHEET = 1_000_000
 _LONGEST_CELL_CHARACTERS = 32_767
@@ -58,12 +54,6 @@ class ExportColumn(Protocol):
 
     def label_of(self, value: Any) -> str:
         """A tag's words in English."""
-
-
-def neutralised(text: str) -> str:
-    """The text, with an apostrophe before it if a spreadsheet would run it as a formula."""
-    is_harmless = not text.startswith(_FORMULA_STARTS) or _PHONE_NUMBER.fullmatch(text) is not None
-    return text if is_harmless else f"'{text}"
 
 
 def headings(columns: Sequence[ExportColumn], page: Page) -> list[str]:

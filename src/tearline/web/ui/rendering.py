@@ -7,7 +7,6 @@ shared pieces are macros, in reach of every template as ``ui.NAME(...)`` without
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -15,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import segno
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from jinja2.runtime import Macro
 from litestar import Request, Response
@@ -27,6 +25,7 @@ from tearline import i18n
 from tearline.core.palette import EDGES
 from tearline.i18n import formats
 from tearline.web.ui.assets import asset_url
+from tearline.web.ui.barcodes import code_svg, qr_svg
 from tearline.web.ui.page import (
     FACES,
     Flash,
@@ -166,6 +165,7 @@ def environment() -> Environment:
             "languages": list(i18n.LANGUAGES.values()),
             "current_page": current_page.get,
             "qr_svg": qr_svg,
+            "code_svg": code_svg,
             "edges": EDGES,
             "sentence": sentence,
         }
@@ -268,14 +268,3 @@ def date_time_filter(value: datetime | None, zone: str | None = None) -> str:
 def grouped_code(code: str, size: int = 4) -> str:
     """A code in groups that can be read aloud: ``7QF2 9XKM``."""
     return " ".join(code[start : start + size] for start in range(0, len(code), size))
-
-
-def qr_svg(text: str, title: str, *, border: int = 4) -> Markup:
-    """A QR code as an inline picture in black on white, whatever the theme: scanners want that."""
-    drawn = io.BytesIO()
-    segno.make(text, error="m", micro=False).save(
-        drawn, kind="svg", xmldecl=False, svgns=False, nl=False, omitsize=True, border=border,
-        dark="#000", light="#fff", title=title, svgclass="qr-picture", lineclass=None,
-    )  # fmt: skip
-    # segno escapes the title; everything else in the picture is its own.
-    return Markup(drawn.getvalue().decode("utf-8").replace("<svg ", '<svg role="img" ', 1))  # noqa: S704

@@ -1,0 +1,268 @@
+"""Reading lists of codes: text in any common encoding, CSV with any common delimiter, XLSX.
+
+Everything here works on a file on disk and reads it as a stream, whatever its length; only the first sheet of an
+XLSX file is held in memory, as its reader does. Nothing here waits for a database, so it runs in a thread.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+from tearline.core.refusal import Refusal
+
+MOST_UNPACKED_BYTES = 512 * 1024 * 1024
+"""What an XLSX file may hold, unpacked."""
+
+_CHUNK_BYTES = 1024 * 1024
+_SAMPLE_CHARACTERS = 16 * 1024
+_SAMPLE_BYTES = 16 * 1024
+_LONGEST_LINE_BYTES = 1024 * 1024
+_DELIMITERS = ",;\t|"
+# Few enough that a batch is gone before the garbage collector has looked at it twice.
+_ROWS_PER_BATCH = 500
+_SHARE_OF_ONE_WIDTH = 0.8
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_COMMON_ENCODINGS = [
+    "cp874", "big5", "big5hkscs", "gb18030", "cp932", "euc_jp", "cp949", "cp1250", "cp1251", "cp1252", "cp1253",
+    "cp1254", "cp1258", "mac_roman",
+]  # fmt: skip
+_ZIP_MARK = b"PK\x03\x04"
+_OTHER_MARKS = (
+    b"%PDF",
+    b"\xd0\xcf\x11\xe0",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"\x1f\x8b",
+    b"Rar!",
+    b"7z\xbc\xaf",
+)
+_LINES_BEYOND_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+
+
+class Spoilt(str):
+    """What stands in a cell that isn't text, such as a number that may have been a code once."""
+
+    __slots__ = ("problem",)
+    problem: str
+    """A key of ``core.pools.PROBLEMS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a file is read.
+
+    Attributes:
+        kind: ``csv``, ``txt`` (a code on each line) or ``xlsx``.
+        encoding: of a text, by its Python name.
+        delimiter: of ``csv``.
+    """
+
+    kind: str
+    encoding: str | None = None
+    delimiter: str | None = None
+
+
+def recognise(path: Path, name: str) -> Form:
+    """How this file is read, found out from what is in it.
+
+    Args:
+        name: the file's name where it came from; a ``.txt`` has a code on each line unless it has tabs.
+
+    Raises:
+        Refusal: ``unreadable_file`` when it is no list; ``too_large`` when it unpacks into too much.
+    """
+    with path.open("rb") as file:
+        start = file.read(_SAMPLE_BYTES)
+    if start.startswith(_ZIP_MARK):
+        _check_package(path)
+        return Form("xlsx")
+    if not start.strip() or start.startswith(_OTHER_MARKS):
+        raise Refusal("unreadable_file")
+    encoding = _encoding_of(path, start)
+    with path.open(encoding=encoding, errors="replace", newline="") as text:
+        sample = text.read(_SAMPLE_CHARACTERS)
+    delimiter = _delimiter_of(sample)
+    if name.lower().endswith(".txt") and delimiter != "\t":
+        return Form("txt", encoding)
+    return Form("csv", encoding, delimiter or ",")
+
+
+def rows(path: Path, form: Form) -> Iterator[list[str]]:
+    """The rows that have something in them, as their cells' texts; cells that aren't text are ``Spoilt``.
+
+    Raises:
+        Refusal: ``unreadable_file`` when the file turns out to be broken further on.
+    """
+    for batch in _batches(path, form):
+        yield from filter(_has_something, batch)
+
+
+def cells(path: Path, form: Form, column: int, *, has_heading: bool) -> Iterator[list[str]]:
+    """One column of the rows that have something in them, many at a time; "" where a row is shorter."""
+    skipped = 0 if has_heading else 1
+    for batch in _batches(path, form):
+        found = _column(batch, column)
+        if not skipped and found:
+            del found[0]
+            skipped = 1
+        yield found
+
+
+def _column(batch: list[list[str]], column: int) -> list[str]:
+    # By far most batches have a code in each row, and are done with in two steps.
+    try:
+        found = [row[column] for row in batch]
+    except IndexError:
+        found = []
+    if found and all(map(str.strip, found)):
+        return found
+    return [row[column] if len(row) > column else "" for row in batch if _has_something(row)]
+
+
+def _has_something(row: list[str]) -> bool:
+    return any(row) and any(map(str.strip, row))
+
+
+def _batches(path: Path, form: Form) -> Iterator[list[list[str]]]:
+    """All rows, blank ones too, many at a time."""
+    if form.kind == "xlsx":
+        yield from _batched(_sheet_rows(path))
+        return
+    try:
+        with path.open(encoding=form.encoding, errors="replace", newline="") as text:
+            if form.delimiter is None:
+                yield from _batched([line.strip()] for line in text)
+            else:
+                yield from _batched(csv.reader(text, delimiter=form.delimiter))
+    except (csv.Error, UnicodeError) as error:
+        raise Refusal("unreadable_file") from error
+
+
+def _batched(found: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while batch := list(islice(found, _ROWS_PER_BATCH)):
+        yield batch
+
+
+def _check_package(path: Path) -> None:
+    """Refuse a package that is no workbook, or that says it is smaller than it is."""
+    unpacked = 0
+    try:
+        with zipfile.ZipFile(path) as package:
+            if "[Content_Types].xml" not in package.namelist():
+                raise Refusal("unreadable_file")
+            for entry in package.infolist():
+                # Unpacked up to the size that it declares and checked, so that it can't be a bomb.
+                with package.open(entry) as content:
+                    while chunk := content.read(_CHUNK_BYTES):
+                        unpacked += len(chunk)
+                        if unpacked > MOST_UNPACKED_BYTES:
+                            raise Refusal("too_large")
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+        raise Refusal("unreadable_file") from error
+
+
+def _encoding_of(path: Path, start: bytes) -> str:
+    for mark, name in _MARKS:
+        if start.startswith(mark):
+            return name
+    if 0 in start:
+        return _encoding_with_zeros(start)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_utf8, line_bytes, unusual = True, 0, b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            ends = [position for position in (chunk.rfind(b"\n"), chunk.rfind(b"\r")) if position >= 0]
+            line_bytes = len(chunk) - max(ends) if ends else line_bytes + len(chunk)
+            if line_bytes > _LONGEST_LINE_BYTES or 0 in chunk:
+                raise Refusal("unreadable_file")
+            if is_utf8:
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError:
+                    is_utf8 = False
+            if len(unusual) < _SAMPLE_BYTES and not chunk.isascii():
+                lines = islice((found.group() for found in _LINES_BEYOND_ASCII.finditer(chunk)), 400)
+                unusual += b"\n".join(lines)[:_SAMPLE_BYTES] + b"\n"
+    return "utf-8" if is_utf8 else _guessed_encoding(unusual)
+
+
+def _encoding_with_zeros(start: bytes) -> str:
+    """UTF-16 without its mark: every other byte of plain letters and digits is zero."""
+    whole = start[: len(start) // 2 * 2]
+    encoding = "utf-16-le" if whole[1::2].count(0) > whole[::2].count(0) else "utf-16-be"
+    # The last character may be cut in half.
+    if "\0" in codecs.getincrementaldecoder(encoding)("replace").decode(whole):
+        raise Refusal("unreadable_file")
+    return encoding
+
+
+def _guessed_encoding(sample: bytes) -> str:
+    # Loads tables of languages: only when they are needed.
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample, cp_isolation=_COMMON_ENCODINGS).best()
+    return "cp1252" if best is None else best.encoding
+
+
+def _delimiter_of(sample: str) -> str | None:
+    """What parts the cells of most lines; None when each line is one cell."""
+    lines = sample.splitlines()
+    # The last line is probably cut.
+    lines = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()]
+    try:
+        sniffed = csv.Sniffer().sniff("\n".join(lines), delimiters=_DELIMITERS).delimiter
+    except csv.Error:
+        sniffed = ""
+    for delimiter in dict.fromkeys(f"{sniffed}{_DELIMITERS}"):
+        try:
+            widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+        except csv.Error:
+            continue
+        (width, count), *_ = widths.most_common(1) or [(0, 0)]
+        if width > 1 and count >= _SHARE_OF_ONE_WIDTH * widths.total():
+            return delimiter
+    return None
+
+
+def _sheet_rows(path: Path) -> Iterator[list[str]]:
+    try:
+        with CalamineWorkbook.from_object(str(path)) as workbook:
+            names = [
+                sheet.name
+                for sheet in workbook.sheets_metadata
+                if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
+            ]
+            if not names:
+                raise Refusal("unreadable_file")
+            for row in workbook.get_sheet_by_name(names[0]).iter_rows():
+                yield [value if type(value) is str else _spoilt(value) for value in row]
+    except (CalamineError, OSError, ValueError) as error:
+        raise Refusal("unreadable_file") from error
+
+
+def _spoilt(value: Any) -> Spoilt:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        made, problem = Spoilt(value), "not_text"
+    else:
+        is_whole = float(value).is_integer() and abs(value) < 10**21
+        made = Spoilt(f"{value:.0f}" if is_whole else value)
+        problem = "digits_lost" if abs(value) >= 10**15 else "number"
+    made.problem = problem
+    return made

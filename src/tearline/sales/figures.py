@@ -1,0 +1,264 @@
+"""Figures of a sale: codes uploaded, reserved, sold and left; vouchers, revenue and shares, in all and by hour.
+
+They are read from counters, so they cost the same at any age. Hours are whole hours of UTC, shown in the sale's
+time zone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.campaigns.model import Campaign
+from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
+from tearline.core.sales import expected_sold_out
+from tearline.offers.model import Offer
+from tearline.pools.model import CodePool
+from tearline.sales.model import SaleHour, SaleItem
+from tearline.sales.reads import ItemView, items_of
+
+HOUR = timedelta(hours=1)
+MOST_HOURS = 24 * 21
+"""Hours are shown for the last three weeks of a sale."""
+LATELY = timedelta(hours=24)
+"""What the expected time of running out goes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFigures:
+    """One voucher's counts and money, in minor units.
+
+    Attributes:
+        uploaded: codes ever added to its pool; None when its codes come from us.
+        left: how many can still be ordered.
+        payable: the partner's part of the revenue.
+        sold_out_at: when it will be sold out if sales go on as in the last day; now when it is, None for
+            not in sight.
+    """
+
+    item: ItemView
+    uploaded: int | None
+    available: int | None
+    reserved: int
+    sold: int
+    left: int
+    revenue: int
+    commission: int
+    payable: int
+    sold_out_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfSales:
+    """What was sold in one hour; hours without a sale are there too, with zeroes."""
+
+    hour: datetime
+    """Its beginning, in the sale's time zone."""
+    vouchers: int
+    revenue: int
+    vouchers_by_item: dict[UUID, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SaleFigures:
+    """A sale in numbers. Money adds up by currency."""
+
+    campaign_id: UUID
+    time_zone: str
+    items: tuple[ItemFigures, ...]
+    hours: tuple[HourOfSales, ...]
+
+    @property
+    def sold(self) -> int:
+        """Vouchers paid, of all items."""
+        return sum(one.sold for one in self.items)
+
+    @property
+    def reserved(self) -> int:
+        """Vouchers being paid, of all items."""
+        return sum(one.reserved for one in self.items)
+
+    @property
+    def left(self) -> int:
+        """Vouchers that can still be ordered, of all items."""
+        return sum(one.left for one in self.items)
+
+    @property
+    def money(self) -> dict[str, tuple[int, int, int]]:
+        """Revenue, commission and what is payable, by currency."""
+        totals: dict[str, tuple[int, int, int]] = {}
+        for one in self.items:
+            revenue, commission, payable = totals.get(one.item.currency, (0, 0, 0))
+            added = (revenue + one.revenue, commission + one.commission, payable + one.payable)
+            totals[one.item.currency] = added
+        return totals
+
+
+async def sale_figures(
+    connection: AsyncConnection, actor: Actor, campaign_id: UUID, now: datetime
+) -> SaleFigures:
+    """A sale's figures up to ``now``; a merchant's staff see those of their own vouchers."""
+    actor.require("sales.read")
+    found = await connection.execute(
+        select(Campaign.__table__).where(Campaign.id == campaign_id, Campaign.kind == "sale")
+    )
+    sale = found.one_or_none()
+    if sale is None:
+        raise Refusal("not_found")
+    items = await items_of(connection, campaign_id)
+    if actor.merchant_id is not None:
+        items = [item for item in items if item.ticket.merchant_id == actor.merchant_id]
+        if not items:
+            raise Refusal("not_found")
+    money = await _money(connection, campaign_id)
+    pools = await _pools(connection, [item.pool_id for item in items if item.pool_id is not None])
+    lately = await _sold_since(connection, campaign_id, now - LATELY)
+    return SaleFigures(
+        campaign_id=campaign_id,
+        time_zone=sale.time_zone,
+        items=tuple(
+            _item_figures(item, money.get(item.id, (0, 0)), pools, lately.get(item.id, 0), now)
+            for item in items
+        ),
+        hours=await _hours(connection, sale, items, now),
+    )
+
+
+async def sold_out_at(connection: AsyncConnection, item_id: UUID, now: datetime) -> datetime | None:
+    """When an item will be sold out if sales go on as in the last day; None for not in sight."""
+    campaign_id = await connection.scalar(select(SaleItem.campaign_id).where(SaleItem.id == item_id))
+    if campaign_id is None:
+        raise Refusal("not_found")
+    lately = await _sold_since(connection, campaign_id, now - LATELY)
+    left = next(item.left for item in await items_of(connection, campaign_id) if item.id == item_id)
+    return expected_sold_out(left, lately.get(item_id, 0), LATELY, now)
+
+
+@dataclass(frozen=True, slots=True)
+class SaleStock:
+    """What a sale has sold, has in orders that are being paid, and has left, over all items."""
+
+    sold: int
+    reserved: int
+    left: int
+
+
+async def stock_of_sales(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> dict[UUID, SaleStock]:
+    """The stock of some sales, for a list; sales without items are left out."""
+    other = SaleItem.__table__.alias("other")
+    in_orders = select(func.sum(other.c.reserved)).where(other.c.offer_id == SaleItem.offer_id)
+    # The least of what is known; NULL is no bound.
+    left = func.least(
+        SaleItem.quantity - SaleItem.reserved - SaleItem.sold,
+        CodePool.available,
+        Offer.issue_limit - Offer.issued - in_orders.scalar_subquery(),
+    )
+    query = (
+        select(
+            SaleItem.campaign_id,
+            func.sum(SaleItem.sold).label("sold"),
+            func.sum(SaleItem.reserved).label("reserved"),
+            func.sum(func.greatest(left, 0)).label("left"),
+        )
+        .join(Offer, Offer.id == SaleItem.offer_id)
+        .outerjoin(CodePool, CodePool.offer_id == SaleItem.offer_id)
+        .where(SaleItem.campaign_id.in_(campaign_ids))
+        .group_by(SaleItem.campaign_id)
+    )
+    rows = await connection.execute(query)
+    return {row.campaign_id: SaleStock(int(row.sold), int(row.reserved), int(row.left)) for row in rows}
+
+
+async def sold_lately(
+    connection: AsyncConnection, campaign_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, tuple[int, int]]:
+    """Vouchers sold in the hour so far and the one before it, and in the last 24 hours, by sale."""
+    this_hour = _hour_of(now)
+    recent = func.coalesce(func.sum(SaleHour.vouchers).filter(SaleHour.hour >= this_hour - HOUR), 0)
+    query = (
+        select(SaleHour.campaign_id, recent.label("recent"), func.sum(SaleHour.vouchers).label("day"))
+        .where(SaleHour.campaign_id.in_(campaign_ids), SaleHour.hour > this_hour - 24 * HOUR)
+        .group_by(SaleHour.campaign_id)
+    )
+    return {row.campaign_id: (int(row.recent), int(row.day)) for row in await connection.execute(query)}
+
+
+def _item_figures(
+    item: ItemView, money: tuple[int, int], pools: dict[UUID, tuple[int, int]], lately: int, now: datetime
+) -> ItemFigures:
+    revenue, commission = money
+    uploaded, available = pools[item.pool_id] if item.pool_id is not None else (None, None)
+    return ItemFigures(
+        item=item,
+        uploaded=uploaded,
+        available=available,
+        reserved=item.reserved,
+        sold=item.sold,
+        left=item.left,
+        revenue=revenue,
+        commission=commission,
+        payable=revenue - commission,
+        sold_out_at=expected_sold_out(item.left, lately, LATELY, now),
+    )
+
+
+async def _money(connection: AsyncConnection, campaign_id: UUID) -> dict[UUID, tuple[int, int]]:
+    """Revenue and commission by item."""
+    query = (
+        select(SaleHour.item_id, func.sum(SaleHour.revenue), func.sum(SaleHour.commission))
+        .where(SaleHour.campaign_id == campaign_id)
+        .group_by(SaleHour.item_id)
+    )
+    rows = await connection.execute(query)
+    return {item_id: (int(revenue), int(commission)) for item_id, revenue, commission in rows}
+
+
+async def _pools(connection: AsyncConnection, pool_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
+    query = select(CodePool.id, CodePool.size, CodePool.available).where(CodePool.id.in_(pool_ids))
+    return {pool_id: (size, available) for pool_id, size, available in await connection.execute(query)}
+
+
+async def _sold_since(connection: AsyncConnection, campaign_id: UUID, since: datetime) -> dict[UUID, int]:
+    query = (
+        select(SaleHour.item_id, func.sum(SaleHour.vouchers))
+        .where(SaleHour.campaign_id == campaign_id, SaleHour.hour >= since)
+        .group_by(SaleHour.item_id)
+    )
+    return {item_id: int(vouchers) for item_id, vouchers in await connection.execute(query)}
+
+
+async def _hours(
+    connection: AsyncConnection, sale: Any, items: list[ItemView], now: datetime
+) -> tuple[HourOfSales, ...]:
+    query = select(SaleHour.hour, SaleHour.item_id, SaleHour.vouchers, SaleHour.revenue).where(
+        SaleHour.campaign_id == sale.id, SaleHour.item_id.in_([item.id for item in items])
+    )
+    vouchers: dict[datetime, dict[UUID, int]] = defaultdict(dict)
+    revenue: dict[datetime, int] = defaultdict(int)
+    end = _hour_of(min(now, sale.ends_at - timedelta(microseconds=1)))
+    rows = await connection.execute(query.where(SaleHour.hour > end - MOST_HOURS * HOUR))
+    for hour, item_id, count, money in rows:
+        vouchers[hour][item_id] = count
+        revenue[hour] += money
+    last = max([end, *vouchers])
+    first = min([max(_hour_of(sale.starts_at), last - (MOST_HOURS - 1) * HOUR), *vouchers])
+    zone = ZoneInfo(sale.time_zone)
+    hours = []
+    while first <= last:
+        by_item = {item.id: vouchers[first].get(item.id, 0) for item in items}
+        hours.append(HourOfSales(first.astimezone(zone), sum(by_item.values()), revenue[first], by_item))
+        first += HOUR
+    return tuple(hours)
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

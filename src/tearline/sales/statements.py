@@ -1,0 +1,361 @@
+"""A partner's statement: what was sold in a period, the platform's commission, and what is payable to the partner.
+
+It is drawn up from paid orders, which never change, so a statement of a period that is over is the same at any
+time. Amounts are summed as the integers that they are; the commission was rounded once, order by order.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import xlsxwriter
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+from fpdf.fonts import FontFace
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
+from tearline.core.spreadsheets import neutralised
+from tearline.i18n import _, localised, translate
+from tearline.i18n.formats import day, major_units, minor_digits, money
+from tearline.merchants.model import Merchant
+from tearline.offers.model import Offer
+from tearline.sales.model import VoucherOrder
+
+MOST_ORDERS = 500_000
+"""Orders that one statement lists at the most; a longer one is asked for in shorter periods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over some orders, in minor units. ``payable`` = ``amount`` - ``commission``, always."""
+
+    orders: int = 0
+    vouchers: int = 0
+    amount: int = 0
+    commission: int = 0
+
+    @property
+    def payable(self) -> int:
+        """What the partner gets."""
+        return self.amount - self.commission
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.orders + other.orders,
+            self.vouchers + other.vouchers,
+            self.amount + other.amount,
+            self.commission + other.commission,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DayLine:
+    """What was sold of one offer on one day."""
+
+    day: date
+    offer_id: UUID
+    offer_code: str
+    offer_names: dict[str, str]
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A partner's statement in one currency.
+
+    Attributes:
+        starts_at, ends_at: the period, half-open.
+        time_zone: that the days are of.
+        lines: by day, then by offer.
+        orders: in the order of their payment.
+    """
+
+    merchant_id: UUID
+    merchant_code: str
+    merchant_names: dict[str, str]
+    currency: str
+    time_zone: str
+    starts_at: datetime
+    ends_at: datetime
+    lines: Sequence[DayLine]
+    orders: Sequence[Row[Any]]
+
+    @property
+    def totals(self) -> Totals:
+        """Of the whole period."""
+        return sum((line.totals for line in self.lines), Totals())
+
+
+async def currencies_of(
+    connection: AsyncConnection, actor: Actor, merchant_id: UUID, starts_at: datetime, ends_at: datetime
+) -> list[str]:
+    """In which currencies a partner sold something in a period; each has a statement of its own."""
+    _require(actor, merchant_id)
+    found = await connection.scalars(
+        select(VoucherOrder.currency).distinct().where(*_paid(merchant_id, starts_at, ends_at))
+    )
+    return sorted(found)
+
+
+async def statement(
+    connection: AsyncConnection,
+    actor: Actor,
+    merchant_id: UUID,
+    currency: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    time_zone: str,
+) -> Statement:
+    """Draw up a statement.
+
+    Raises:
+        Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins or holds
+            more than ``MOST_ORDERS``.
+    """
+    _require(actor, merchant_id)
+    if starts_at >= ends_at:
+        raise Refusal("invalid", fields={"ends_at": _("The end must lie after the start.")})
+    merchant = (
+        await connection.execute(select(Merchant.code, Merchant.names).where(Merchant.id == merchant_id))
+    ).one_or_none()
+    if merchant is None:
+        raise Refusal("not_found")
+    where = (*_paid(merchant_id, starts_at, ends_at), VoucherOrder.currency == currency)
+    orders: list[Row[Any]] = list(
+        await connection.execute(
+            select(
+                VoucherOrder.paid_at,
+                VoucherOrder.number,
+                Offer.code,
+                Offer.names,
+                VoucherOrder.quantity,
+                VoucherOrder.unit_price,
+                VoucherOrder.amount,
+                VoucherOrder.commission,
+            )
+            .join(Offer, Offer.id == VoucherOrder.offer_id)
+            .where(*where)
+            .order_by(VoucherOrder.paid_at, VoucherOrder.id)
+            .limit(MOST_ORDERS + 1)
+        )
+    )
+    if len(orders) > MOST_ORDERS:
+        raise Refusal("invalid", fields={"ends_at": _("These are too many orders for one statement.")})
+    local_day = func.date(func.timezone(time_zone, VoucherOrder.paid_at))
+    days = await connection.execute(
+        select(
+            local_day.label("day"),
+            Offer.id,
+            Offer.code,
+            Offer.names,
+            func.count().label("orders"),
+            func.sum(VoucherOrder.quantity).label("vouchers"),
+            func.sum(VoucherOrder.amount).label("amount"),
+            func.sum(VoucherOrder.commission).label("commission"),
+        )
+        .join(Offer, Offer.id == VoucherOrder.offer_id)
+        .where(*where)
+        .group_by(local_day, Offer.id)
+        .order_by(local_day, Offer.code)
+    )
+    return Statement(
+        merchant_id=merchant_id,
+        merchant_code=merchant.code,
+        merchant_names=merchant.names,
+        currency=currency,
+        time_zone=time_zone,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        lines=[
+            DayLine(
+                row.day,
+                row.id,
+                row.code,
+                row.names,
+                Totals(row.orders, int(row.vouchers), int(row.amount), int(row.commission)),
+            )
+            for row in days
+        ],
+        orders=orders,
+    )
+
+
+def as_xlsx(drawn: Statement, language: str) -> bytes:
+    """The statement as a workbook: a summary by day, and every order."""
+    file = io.BytesIO()
+    workbook = xlsxwriter.Workbook(file, {"constant_memory": True})
+    # The same file whenever it is asked for.
+    workbook.set_properties({"title": f"Statement {drawn.merchant_code}", "created": drawn.ends_at})
+    strong = workbook.add_format({"bold": True})
+    amount = workbook.add_format({"num_format": "#,##0" + _decimals(drawn.currency)})
+    strong_amount = workbook.add_format({"bold": True, "num_format": "#,##0" + _decimals(drawn.currency)})
+    dates = workbook.add_format({"num_format": "yyyy-mm-dd"})
+    moments = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+
+    summary = workbook.add_worksheet(translate(language, _("Summary"))[:31])
+    summary.set_column(0, 0, 14)
+    summary.set_column(1, 2, 28)
+    summary.set_column(3, 7, 15)
+    for number, (label, value) in enumerate(_head(drawn, language)):
+        summary.write_string(number, 0, label, strong)
+        summary.write_string(number, 1, neutralised(value))
+    first = len(_head(drawn, language)) + 1
+    for column, label in enumerate(_headings(_DAY_HEADINGS, drawn, language)):
+        summary.write_string(first, column, label, strong)
+    row = first
+    for line in drawn.lines:
+        row += 1
+        summary.write_datetime(row, 0, line.day, dates)
+        summary.write_string(row, 1, neutralised(line.offer_code))
+        summary.write_string(row, 2, neutralised(localised(line.offer_names, language)))
+        _write_totals(summary, row, line.totals, drawn.currency, amount)
+    summary.write_string(row + 1, 0, translate(language, _("Total")), strong)
+    _write_totals(summary, row + 1, drawn.totals, drawn.currency, strong_amount)
+
+    orders = workbook.add_worksheet(translate(language, _("Orders"))[:31])
+    orders.set_column(0, 3, 20)
+    orders.set_column(4, 8, 15)
+    for column, label in enumerate(_headings(_ORDER_HEADINGS, drawn, language)):
+        orders.write_string(0, column, label, strong)
+    zone = ZoneInfo(drawn.time_zone)
+    for row, order in enumerate(drawn.orders, start=1):
+        orders.write_datetime(
+            row, 0, order.paid_at.astimezone(zone).replace(tzinfo=None, microsecond=0), moments
+        )
+        orders.write_string(row, 1, order.number)
+        orders.write_string(row, 2, neutralised(order.code))
+        orders.write_string(row, 3, neutralised(localised(order.names, language)))
+        orders.write_number(row, 4, order.quantity)
+        for column, value in enumerate(
+            (order.unit_price, order.amount, order.commission, order.amount - order.commission), start=5
+        ):
+            orders.write_number(row, column, float(major_units(value, drawn.currency)), amount)
+    workbook.close()
+    return file.getvalue()
+
+
+def as_pdf(drawn: Statement) -> bytes:
+    """The statement as a document, in English: the days and the totals. The orders stand in the workbook."""
+    pdf = FPDF(format="A4")
+    pdf.set_title(f"Statement {drawn.merchant_code}")
+    pdf.set_creator("Tearline")
+    # The same document whenever it is asked for.
+    pdf.set_creation_date(drawn.ends_at)
+    pdf.set_margins(16, 16)
+    pdf.set_auto_page_break(auto=True, margin=16)
+    pdf.add_page()
+    pdf.set_font("helvetica", "B", 18)
+    pdf.cell(0, 10, "Statement", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.set_font("helvetica", "", 10)
+    for label, value in _head(drawn, "en"):
+        pdf.cell(38, 6, label)
+        pdf.cell(0, 6, _latin(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.ln(4)
+    pdf.set_font("helvetica", "", 9)
+    widths = (24, 32, 46, 14, 16, 24, 24, 24)
+    aligned = ("LEFT", "LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT", "RIGHT")
+    with pdf.table(
+        col_widths=widths,
+        text_align=aligned,
+        headings_style=FontFace(emphasis="BOLD", fill_color=(240, 236, 228)),
+        line_height=5.5,
+        borders_layout="HORIZONTAL_LINES",
+    ) as table:
+        table.row(list(_headings(_DAY_HEADINGS, drawn, "en")))
+        for cells in _printed(drawn):
+            table.row(cells)
+        table.row(
+            ["Total", "", "", *_printed_totals(drawn.totals, drawn.currency)], style=FontFace(emphasis="BOLD")
+        )
+    return bytes(pdf.output())
+
+
+_DAY_HEADINGS = (
+    _("Day"), _("Offer code"), _("Offer"), _("Orders"), _("Vouchers"), _("Sold for"), _("Commission"),
+    _("Payable"),
+)  # fmt: skip
+_ORDER_HEADINGS = (
+    _("Paid"), _("Order"), _("Offer code"), _("Offer"), _("Vouchers"), _("Price"), _("Sold for"), _("Commission"),
+    _("Payable"),
+)  # fmt: skip
+
+
+def _headings(names: Sequence[str], drawn: Statement, language: str) -> Iterator[str]:
+    return (translate(language, name) for name in names)
+
+
+def _head(drawn: Statement, language: str) -> list[tuple[str, str]]:
+    first = day(drawn.starts_at, language, drawn.time_zone)
+    last = day(drawn.ends_at, language, drawn.time_zone)
+    return [
+        (
+            translate(language, _("Partner")),
+            f"{localised(drawn.merchant_names, language)} ({drawn.merchant_code})",
+        ),
+        (translate(language, _("From")), first),
+        (translate(language, _("To, not included")), last),
+        (translate(language, _("Time zone")), drawn.time_zone),
+        (translate(language, _("Currency")), drawn.currency),
+        (translate(language, _("Payable")), money(drawn.totals.payable, drawn.currency, language)),
+    ]
+
+
+def _write_totals(sheet: Any, row: int, totals: Totals, currency: str, style: Any) -> None:
+    sheet.write_number(row, 3, totals.orders)
+    sheet.write_number(row, 4, totals.vouchers)
+    for column, value in enumerate((totals.amount, totals.commission, totals.payable), start=5):
+        sheet.write_number(row, column, float(major_units(value, currency)), style)
+
+
+def _printed(drawn: Statement) -> Iterator[list[str]]:
+    for line in drawn.lines:
+        name = _latin(localised(line.offer_names, "en"))
+        yield [
+            line.day.isoformat(),
+            line.offer_code,
+            name,
+            *_printed_totals(line.totals, drawn.currency),
+        ]
+
+
+def _printed_totals(totals: Totals, currency: str) -> list[str]:
+    amounts = (totals.amount, totals.commission, totals.payable)
+    digits = minor_digits(currency)
+    return [
+        f"{totals.orders:,}",
+        f"{totals.vouchers:,}",
+        *(f"{major_units(value, currency):,.{digits}f}" for value in amounts),
+    ]
+
+
+def _latin(text: str) -> str:
+    """As the document's own fonts can print it: signs beyond Latin-1 become question marks."""
+    return text.encode("latin-1", "replace").decode("latin-1")
+
+
+def _decimals(currency: str) -> str:
+    digits = minor_digits(currency)
+    return "." + "0" * digits if digits else ""
+
+
+def _require(actor: Actor, merchant_id: UUID) -> None:
+    actor.require("sales.read")
+    actor.require_merchant(merchant_id)
+
+
+def _paid(merchant_id: UUID, starts_at: datetime, ends_at: datetime) -> tuple[Any, ...]:
+    return (
+        VoucherOrder.merchant_id == merchant_id,
+        VoucherOrder.state == "paid",
+        VoucherOrder.paid_at >= starts_at,
+        VoucherOrder.paid_at < ends_at,
+    )

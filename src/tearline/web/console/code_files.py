@@ -1,0 +1,391 @@
+"""Uploads of partners' codes: the file comes in, is looked at, is imported while the page watches, is summed up."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.enums import MediaType
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from tearline.core.pools import PROBLEMS, CodeRule, check_rule
+from tearline.core.refusal import REASONS, Refusal
+from tearline.core.roles import Actor
+from tearline.db import transaction
+from tearline.i18n import _, translate
+from tearline.pools import files, importing, reads
+from tearline.pools.files import MOST_BYTES, MOST_COLUMNS, FilePreview
+from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.code_rule import RULE_FIELDS, import_form, rule_from, rule_words, values_of
+from tearline.web.console.pool_page import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES, attached
+from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
+from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
+from tearline.web.services import Services
+from tearline.web.ui.forms import BoundForm
+from tearline.web.ui.page import language_of
+from tearline.web.ui.rendering import redirect
+from tearline.web.uploads import sent_file
+
+DELIMITER_NAMES = {",": _("comma"), ";": _("semicolon"), "\t": _("tab"), "|": _("vertical bar")}
+OUTCOME_NAMES = {
+    "added": _("Added"),
+    "duplicate": _("Twice in the file"),
+    "held": _("There before"),
+    "invalid": _("Invalid"),
+}
+_BEGUN_SECONDS = 2.0
+"""How long the answer waits for an import to begin: a short one is over by then, and its summary is shown."""
+
+
+@get("/pools/{pool_id:uuid}/upload")
+async def upload_page(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+) -> Response[str]:
+    """The form on a page of its own."""
+    return await _upload_page(request, services, actor, pool_id)
+
+
+@post(
+    "/pools/{pool_id:uuid}/upload",
+    opt={READS_OWN_FORM: True},
+    request_max_body_size=MOST_BYTES + FORM_LIMIT_BYTES,
+)
+async def upload(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+) -> Response[Any]:
+    """Take the file as it arrives; then it is to be looked at.
+
+    The page's script asks for JSON, and is told where to go next, or what is wrong.
+    """
+    try:
+        file_id = await _receive(request, services, actor, pool_id)
+    except Refusal as refusal:
+        if refusal.reason in ("not_found", "not_allowed", "csrf") and not _is_script(request):
+            raise
+        text = refusal_text(refusal, language_of(request))
+        if _is_script(request):
+            return _json({"detail": text}, refusal.status)
+        return await _upload_page(request, services, actor, pool_id, problem=text, status_code=refusal.status)
+    path = f"/console/pools/{pool_id}/files/{file_id}"
+    return _json({"next": path}, 200) if _is_script(request) else redirect(request, path)
+
+
+@get("/pools/{pool_id:uuid}/files/{file_id:uuid}")
+async def show_file(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    pool_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+) -> Response[str]:
+    """What is to be confirmed, how far the import is, or what came of it."""
+    file = await _file(services, actor, pool_id, file_id)
+    if file.state != "uploaded":
+        return await _file_page(request, services, actor, file)
+    is_learned = request.query_params.get("rule") == "learned"
+    return await _preview_page(request, services, actor, file, is_learned=is_learned)
+
+
+@post("/pools/{pool_id:uuid}/files/{file_id:uuid}")
+async def confirm_file(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    pool_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+) -> Response[Any]:
+    """Look at the file in the way that the form says; or import it so."""
+    actor.require("codes.write")
+    file = await _file(services, actor, pool_id, file_id)
+    path = f"/console/pools/{pool_id}/files/{file_id}"
+    form = await import_form([(str(n), str(n)) for n in range(MOST_COLUMNS)]).read(request)
+    rule = _read_rule(form)
+    if rule is None or form.inputs.first("act") == "look":
+        return await _preview_page(request, services, actor, file, form, rule)
+    try:
+        await _begin_import(services, actor, file_id, form, rule)
+    except Refusal as refusal:
+        text = refusal_text(refusal, language_of(request))
+        return redirect(request, path, flash="%(text)s", kind="bad", text=text)
+    return redirect(request, path)
+
+
+@get("/pools/{pool_id:uuid}/files/{file_id:uuid}/now")
+async def file_now(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    pool_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+) -> Response[str]:
+    """How far the import is; when it is over the page loads itself again."""
+    file = await _file(services, actor, pool_id, file_id)
+    now = services.now()
+    is_stalled = now - file.seen_at > importing.STALLED_AFTER
+    answer = show(request, "code_file_now.html", file=file, is_stalled=is_stalled, seen_at=now)
+    if file.state != "importing":
+        answer.headers["hx-refresh"] = "true"
+    return answer
+
+
+@post("/pools/{pool_id:uuid}/files/{file_id:uuid}/discard")
+async def discard(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    pool_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+) -> Response[Any]:
+    """Throw the file away without importing it."""
+    await _file(services, actor, pool_id, file_id)
+    try:
+        async with transaction(services.database) as tx:
+            await files.discard_file(tx, actor, file_id, services.now())
+    except Refusal as refusal:
+        if refusal.reason != "file_not_ready":
+            raise
+        text = refusal_text(refusal, language_of(request))
+        path = f"/console/pools/{pool_id}/files/{file_id}"
+        return redirect(request, path, flash="%(text)s", kind="bad", text=text)
+    return redirect(
+        request, f"/console/pools/{pool_id}", flash=_("The file is discarded; nothing was added.")
+    )
+
+
+@get("/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes")
+async def outcomes(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    pool_id: FromPath[UUID],
+    file_id: FromPath[UUID],
+) -> Stream:
+    """What became of every row, as a file."""
+    file = await _file(services, actor, pool_id, file_id)
+    if file.state != "imported":
+        raise Refusal("file_not_ready")
+    chunks = importing.outcomes_csv(services.database, actor, file_id)
+    return attached(chunks, f"outcome-{file.created_at:%Y-%m-%d}", is_excel=False)
+
+
+@get("/pools/template")
+async def template(request: AnyRequest, actor: GivenActor) -> Response[bytes]:
+    """A file to fill in, whose column is text."""
+    actor.require("codes.read")
+    is_excel = request.query_params.get("format") == "xlsx"
+    content = importing.template_xlsx() if is_excel else importing.template_csv()
+    sent = attached(None, "codes", is_excel=is_excel)
+    return Response(content, media_type=sent.media_type, headers=sent.headers)
+
+
+# Steps
+
+
+async def _receive(request: AnyRequest, services: Services, actor: Actor, pool_id: UUID) -> UUID:
+    actor.require("codes.write")
+    sent = await sent_file(request, "file")
+    require_csrf(request, sent.texts.get(CSRF_FIELD, ""))
+    if not sent.name:
+        raise Refusal("invalid", fields={"file": _("Choose a file.")})
+    return await files.receive_file(
+        services.database, actor, pool_id, sent.name, sent.chunks, source="console", now=services.now()
+    )
+
+
+def _read_rule(form: BoundForm) -> CodeRule | None:
+    """The rule of a form in which nothing is wrong."""
+    if not form.is_valid:
+        return None
+    rule = rule_from(form.values["rule"])
+    if problems := check_rule(rule):
+        form.add_refusal(Refusal("invalid", fields=problems), RULE_FIELDS)
+        return None
+    return rule
+
+
+async def _begin_import(
+    services: Services, actor: Actor, file_id: UUID, form: BoundForm, rule: CodeRule
+) -> None:
+    """Begin the import, and wait until it is under way; refused when it can't begin."""
+    begun = asyncio.Event()
+    task = services.background.start(
+        f"import of {file_id}",
+        importing.import_file(
+            services.database,
+            actor,
+            file_id,
+            rule=rule,
+            column=int(form.values["column"]),
+            has_heading=form.values["has_heading"],
+            report=lambda _done, _total: begun.set(),
+            clock=services.clock,
+        ),
+    )
+    first = asyncio.ensure_future(begun.wait())
+    await asyncio.wait({task, first}, timeout=_BEGUN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    first.cancel()
+    if not task.done():
+        await asyncio.wait({task}, timeout=_BEGUN_SECONDS / 4)
+    if task.done() and isinstance(error := task.exception(), Refusal):
+        raise error
+
+
+async def _file(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) -> reads.FileView:
+    async with services.database.connection() as connection:
+        file, _merchant_id = await reads.file_of(connection, actor, file_id)
+    if file.pool_id != pool_id:
+        raise Refusal("not_found")
+    return file
+
+
+def _is_script(request: Request[Any, Any, Any]) -> bool:
+    return request.headers.get("accept") == "application/json"
+
+
+def _json(content: dict[str, str], status_code: int) -> Response[Any]:
+    return Response(
+        content,
+        status_code=status_code,
+        media_type=MediaType.JSON,
+        headers={"cache-control": "no-store"},
+    )
+
+
+# Pages
+
+
+async def _upload_page(
+    request: AnyRequest,
+    services: Services,
+    actor: Actor,
+    pool_id: UUID,
+    *,
+    problem: str = "",
+    status_code: int = 200,
+) -> Response[str]:
+    actor.require("codes.write")
+    async with services.database.connection() as connection:
+        pool = await reads.pool(connection, actor, pool_id)
+    return show(
+        request,
+        "code_upload.html",
+        status_code=status_code,
+        pool=pool,
+        problem=problem,
+        most_bytes=MOST_BYTES,
+    )
+
+
+async def _preview_page(
+    request: AnyRequest,
+    services: Services,
+    actor: Actor,
+    file: reads.FileView,
+    form: BoundForm | None = None,
+    rule: CodeRule | None = None,
+    *,
+    is_learned: bool = False,
+) -> Response[str]:
+    """The first rows, and the form that says how to read them; ``form`` is what was typed in already."""
+    language = language_of(request)
+    typed = {} if form is None else form.values
+    column = int(typed["column"]) if "column" in typed else None
+    look = partial(
+        files.preview, actor=actor, file_id=file.id, column=column, has_heading=typed.get("has_heading")
+    )
+    async with services.database.connection() as connection:
+        pool = await reads.pool(connection, actor, file.pool_id)
+        try:
+            seen = await look(connection, rule=rule)
+            if is_learned:
+                seen = await look(connection, rule=seen.learned)
+        except Refusal as refusal:
+            if refusal.reason != "unreadable_file":
+                raise
+            return await _file_page(request, services, actor, file, problem=refusal.reason)
+    fresh = import_form(_columns(seen, language))
+    if form is None:
+        values = {"column": str(seen.column), "has_heading": seen.has_heading, "rule": values_of(seen.rule)}
+        bound = fresh.blank(values)
+    else:
+        bound = fresh.parse(form.inputs.texts)
+        bound.problems = {**form.problems, **bound.problems}
+    return show(
+        request,
+        "code_preview.html",
+        status_code=bound.status_code,
+        pool=pool,
+        file=file,
+        seen=seen,
+        form=bound,
+        kind_words=_kind_words(seen, language),
+        letters=[_letter(n) for n in range(max(map(len, seen.rows)))],
+        rule=rule_words(seen.rule, language),
+        learned=rule_words(seen.learned, language) if seen.learned != seen.rule else "",
+        problem_words=PROBLEMS,
+    )
+
+
+async def _file_page(
+    request: AnyRequest, services: Services, actor: Actor, file: reads.FileView, *, problem: str | None = None
+) -> Response[str]:
+    """A file that is not to be confirmed: it is being imported, was, or never will be."""
+    async with services.database.connection() as connection:
+        pool = await reads.pool(connection, actor, file.pool_id)
+        outcome = None
+        if file.state == "imported":
+            outcome = await importing.summary(connection, actor, file.id)
+    reason = problem or file.problem
+    return show(
+        request,
+        "code_file.html",
+        pool=pool,
+        file=file,
+        outcome=outcome,
+        problem=REASONS[reason].sentence if reason in REASONS else "",
+        is_stalled=services.now() - file.seen_at > importing.STALLED_AFTER,
+        outcome_names=OUTCOME_NAMES,
+        problem_words=PROBLEMS,
+        file_state_names=FILE_STATE_NAMES,
+        file_state_kinds=FILE_STATE_KINDS,
+        source_names=SOURCE_NAMES,
+        seen_at=services.now(),
+    )
+
+
+def _columns(seen: FilePreview, language: str) -> list[tuple[str, str]]:
+    """The file's columns, each with what stands in it."""
+    choices = []
+    for number in range(max(map(len, seen.rows))):
+        cells = [row[number] for row in seen.rows if len(row) > number and row[number]]
+        shown = " · ".join(cells[:2]) or translate(language, _("empty"))
+        choices.append((str(number), f"{_letter(number)}: {shown}"))
+    return choices
+
+
+def _letter(number: int) -> str:
+    """A column's name as spreadsheets have it: A, B, …, Z, AA."""
+    return chr(65 + number) if number < 26 else _letter(number // 26 - 1) + chr(65 + number % 26)
+
+
+def _kind_words(seen: FilePreview, language: str) -> str:
+    """What kind of file it seems to be."""
+    if seen.format == "xlsx":
+        return translate(language, _("Excel, first sheet"))
+    encoding = (seen.encoding or "").upper().replace("_", "-")
+    if seen.delimiter in DELIMITER_NAMES:
+        delimiter = translate(language, DELIMITER_NAMES[seen.delimiter])
+        return translate(
+            language,
+            _("Text in %(encoding)s, parted by %(delimiter)s"),
+            encoding=encoding,
+            delimiter=delimiter,
+        )
+    return translate(language, _("Text in %(encoding)s, a code on each line"), encoding=encoding)
+
+
+HANDLERS = [upload_page, upload, show_file, confirm_file, file_now, discard, outcomes, template]

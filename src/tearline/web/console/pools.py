@@ -1,0 +1,212 @@
+"""Pools of partners' codes: their list, and the form that gives an offer one and changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Stream
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core.pools import SYMBOLOGIES
+from tearline.core.refusal import Refusal
+from tearline.i18n import _
+from tearline.merchants.model import Merchant
+from tearline.offers import reads as offers
+from tearline.offers.model import Offer
+from tearline.pools import actions, reads
+from tearline.pools.model import CodePool
+from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.support import merchant_choices, save, show, version_in
+from tearline.web.ui.forms import BoundForm, Choice, Form, Number
+from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition, TextFilter, localised_columns
+from tearline.web.ui.page import language_of
+from tearline.web.ui.rendering import redirect
+
+SYMBOLOGY_NAMES = {
+    "text": _("Text: typed in or read aloud"),
+    "qr": _("QR code"),
+    "code128": _("Barcode Code 128"),
+    "code39": _("Barcode Code 39"),
+    "ean13": _("Barcode EAN-13"),
+}
+POOL_FORM = Form(
+    Choice(
+        "symbology",
+        _("How the partner reads a code"),
+        choices=[(name, SYMBOLOGY_NAMES[name]) for name in SYMBOLOGIES],
+        default="text",
+        is_open=True,
+        help=_("Members see the code as text in any case, and as a picture for this kind of scanner."),
+    ),
+    Number(
+        "low_stock",
+        _("Warn below"),
+        is_required=False,
+        minimum=1,
+        maximum=10**9,
+        unit=_("codes"),
+        help=_("Staff are warned when fewer are left. Empty: never."),
+    ),
+)
+
+
+def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
+    owners = {value: CodePool.merchant_id == UUID(value) for value, _name in merchants}
+    return ListDefinition(
+        id_column=CodePool.id,
+        columns=[
+            Column("offer_names", _("Offer"), kind="localised", sort=Offer.code, under="offer_code",
+                   under_label=_("Code"), href="/console/pools/{id}"),
+            Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code),
+            Column("symbology", _("Shown as"), kind="tag", labels=SYMBOLOGY_NAMES, sort=CodePool.symbology),
+            Column("size", _("Uploaded"), kind="number", sort=CodePool.size),
+            Column("available", _("Left"), kind="number", sort=CodePool.available),
+            Column("reserved", _("Reserved"), kind="number", sort=CodePool.reserved),
+            Column("sold", _("Sold"), kind="number", sort=CodePool.sold),
+            Column("withdrawn", _("Handed back"), kind="number", sort=CodePool.withdrawn),
+            Column("updated_at", _("Changed"), kind="date_time", sort=CodePool.updated_at),
+        ],
+        filters=[
+            TextFilter("q", _("Name or code of the offer"), [Offer.code, *localised_columns(Offer.names)]),
+            ChoiceFilter("merchant", _("Merchant"), merchants, conditions=owners),
+            ChoiceFilter(
+                "stock",
+                _("Stock"),
+                [("low", _("Running out")), ("empty", _("Empty")), ("some", _("Codes left"))],
+                conditions={
+                    "low": CodePool.available < CodePool.low_stock,
+                    "empty": CodePool.available == 0,
+                    "some": CodePool.available > 0,
+                },
+            ),
+        ],
+        default_sort="-updated_at",
+    )  # fmt: skip
+
+
+@get("/pools")
+async def list_pools(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
+    """Every pool."""
+    async with services.database.connection() as connection:
+        definition = _definition(await merchant_choices(connection, language_of(request)))
+        listing = await definition.page(
+            request, reads.pools(actor), connection, export_path="/console/pools/export"
+        )
+    return show(request, "pools.html", listing=listing)
+
+
+@get("/pools/export")
+async def export_pools(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Stream:
+    """The list as a file."""
+    statement = reads.pools(actor)
+    async with services.database.connection() as connection:
+        definition = _definition(await merchant_choices(connection, language_of(request)))
+    file_format = request.query_params.get("format", "csv")
+    return definition.export(
+        request, statement, services.database.engine.connect, file_format, file_name="code-pools"
+    )
+
+
+@get("/offers/{offer_id:uuid}/pool")
+async def new_pool(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
+) -> Response[Any]:
+    """The empty form; when the offer has a pool already, that pool's page."""
+    async with services.database.connection() as connection:
+        present = await reads.pool_of_offer(connection, actor, offer_id)
+        if present is not None:
+            return redirect(request, f"/console/pools/{present.id}")
+        offer = await _offer_without_coupons(connection, actor, offer_id)
+    return _form_page(request, POOL_FORM.blank(), offer=offer)
+
+
+@post("/offers/{offer_id:uuid}/pool")
+async def create_pool(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
+) -> Response[Any]:
+    """Give the offer a pool."""
+    async with services.database.connection() as connection:
+        offer = await _offer_without_coupons(connection, actor, offer_id)
+    form = await POOL_FORM.read(request)
+    made = await save(
+        services,
+        form,
+        lambda tx: actions.create_pool(tx, actor, offer_id, **form.values, now=services.now()),
+    )
+    if made is None:
+        return _form_page(request, form, offer=offer)
+    return redirect(request, f"/console/pools/{made}", flash=_("The pool is there. Upload its codes next."))
+
+
+@get("/pools/{pool_id:uuid}/edit")
+async def edit_pool(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+) -> Response[str]:
+    """The form with what is known."""
+    actor.require("codes.write")
+    async with services.database.connection() as connection:
+        pool = await reads.pool(connection, actor, pool_id)
+    form = POOL_FORM.blank({"symbology": pool.symbology, "low_stock": pool.low_stock})
+    return _form_page(request, form, pool=pool, version=pool.version)
+
+
+@post("/pools/{pool_id:uuid}/edit")
+async def update_pool(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+) -> Response[Any]:
+    """Change the pool as the form says."""
+    actor.require("codes.write")
+    async with services.database.connection() as connection:
+        pool = await reads.pool(connection, actor, pool_id)
+    form = await POOL_FORM.read(request)
+    version = version_in(form)
+    saved = await save(
+        services,
+        form,
+        lambda tx: actions.update_pool(
+            tx, actor, pool_id, **form.values, version=version, now=services.now()
+        ),
+    )
+    if saved is None:
+        return _form_page(request, form, pool=pool, version=version)
+    return redirect(request, f"/console/pools/{pool_id}", flash=_("Saved."))
+
+
+async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor, offer_id: UUID) -> Any:
+    actor.require("codes.write")
+    offer = await offers.offer_row(connection, actor, offer_id)
+    if not can_have_pool(offer):
+        raise Refusal("not_editable")
+    return offer
+
+
+def can_have_pool(offer: Any) -> bool:
+    """Whether an offer that has none can still be given a pool."""
+    return offer.merchant_id is not None and offer.issued == 0 and offer.state != "archived"
+
+
+def _form_page(
+    request: AnyRequest,
+    form: BoundForm,
+    *,
+    offer: Any = None,
+    pool: reads.PoolView | None = None,
+    version: int = 0,
+) -> Response[str]:
+    names = offer.names if pool is None else pool.offer_names
+    return show(
+        request,
+        "pool_form.html",
+        status_code=form.status_code,
+        form=form,
+        offer_id=offer.id if pool is None else pool.offer_id,
+        offer_names=names,
+        pool=pool,
+        version=version,
+    )
+
+
+HANDLERS = [list_pools, export_pools, new_pool, create_pool, edit_pool, update_pool]

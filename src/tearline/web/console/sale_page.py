@@ -1,0 +1,148 @@
+"""A sale's page: what can be done about it, its figures, what it sells, its trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.campaigns import reads as campaigns
+from tearline.core.campaigns import TRANSITIONS
+from tearline.core.roles import Actor
+from tearline.core.sales import ITEM_EDITABLE, MAXIMUM_ITEMS
+from tearline.i18n import _, localised, translate
+from tearline.i18n.formats import date_time, day
+from tearline.pools.reads import PoolView, pool
+from tearline.sales.figures import HourOfSales, SaleFigures, sale_figures
+from tearline.waitingroom.reads import guards
+from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.audit import trail, words
+from tearline.web.console.campaign_form import audience_words, load_marks
+from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
+from tearline.web.console.support import show
+from tearline.web.console.tickets import face_of
+from tearline.web.services import Services
+from tearline.web.ui.page import language_of
+
+SHOWN_HOURS = 48
+
+
+async def show_sale(
+    request: AnyRequest, services: Services, actor: Actor, sale: campaigns.CampaignDetail
+) -> Response[str]:
+    """The page."""
+    now, language, draft = services.now(), language_of(request), sale.draft
+    async with services.database.connection() as connection:
+        figures = await sale_figures(connection, actor, sale.id, now)
+        pools = await _pools(connection, actor, figures)
+        marks = await load_marks(connection, language)
+        subjects = [str(sale.id), *(str(one.item.id) for one in figures.items)]
+        deeds = await trail(connection, actor, subjects)
+        guard = (await guards(connection)).get(sale.id)
+    return show(
+        request,
+        "sale.html",
+        sale=sale,
+        draft=draft,
+        figures=figures,
+        pools=pools,
+        alerts=alerts_of(sale, pools, now),
+        shown=shown_state(sale.state, draft.starts_at, draft.ends_at, now),
+        steps=TRANSITIONS[sale.state],
+        item_edits=ITEM_EDITABLE[sale.state],
+        maximum_items=MAXIMUM_ITEMS,
+        audience=audience_words(draft.audience, marks, language),
+        faces={one.item.id: face_of(one.item.ticket, language) for one in figures.items},
+        deeds=deeds,
+        guard=guard,
+        is_live=sale.state == "live" and draft.starts_at <= now < draft.ends_at,
+        is_public=sale.state in ("live", "paused"),
+        state_names=STATE_NAMES,
+        state_kinds=STATE_KINDS,
+        seen_at=now,
+        **_plot(request, figures),
+        **words(),
+    )
+
+
+@get("/campaigns/{campaign_id:uuid}/sold")
+async def sale_now(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
+) -> Response[str]:
+    """The figures alone, for the page to refresh itself."""
+    now = services.now()
+    async with services.database.connection() as connection:
+        figures = await sale_figures(connection, actor, campaign_id, now)
+    return show(request, "sale_now.html", figures=figures, seen_at=now, time_zone=figures.time_zone)
+
+
+@get("/campaigns/{campaign_id:uuid}/sold/plot")
+async def sale_plot(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
+) -> Response[str]:
+    """The plot alone, likewise."""
+    async with services.database.connection() as connection:
+        figures = await sale_figures(connection, actor, campaign_id, services.now())
+    return show(request, "sale_plot.html", **_plot(request, figures))
+
+
+async def _pools(connection: AsyncConnection, actor: Actor, figures: SaleFigures) -> dict[UUID, PoolView]:
+    """The pools of a sale by item, for those who may see them."""
+    if "codes.read" not in actor.permissions:
+        return {}
+    return {
+        one.item.id: await pool(connection, actor, one.item.pool_id)
+        for one in figures.items
+        if one.item.pool_id is not None
+    }
+
+
+def alerts_of(
+    sale: campaigns.CampaignDetail, pools: dict[UUID, PoolView], now: datetime
+) -> list[tuple[str, PoolView]]:
+    """What needs somebody: ``low`` or ``empty`` while the sale is on, ``left_over`` after it, and whose pool."""
+    if sale.state in ("draft", "archived") and now < sale.draft.ends_at:
+        return []
+    found = []
+    for one in pools.values():
+        if now >= sale.draft.ends_at:
+            if one.available:
+                found.append(("left_over", one))
+        elif not one.available:
+            found.append(("empty", one))
+        elif one.is_low:
+            found.append(("low", one))
+    return found
+
+
+def _plot(request: AnyRequest, figures: SaleFigures) -> dict[str, Any]:
+    """Vouchers by hour over the last two days, or by day over the last weeks."""
+    language = language_of(request)
+    is_by_day = request.query_params.get("by") == "day"
+    hours = figures.hours if is_by_day else figures.hours[-SHOWN_HOURS:]
+    buckets: dict[Any, list[HourOfSales]] = {}
+    for hour in hours:
+        buckets.setdefault(hour.hour.date() if is_by_day else hour.hour, []).append(hour)
+    shown = day if is_by_day else date_time
+    sold = [
+        (
+            localised(one.item.ticket.names, language),
+            [sum(hour.vouchers_by_item[one.item.id] for hour in some) for some in buckets.values()],
+        )
+        for one in figures.items
+    ]
+    return {
+        "categories": [shown(key, language, figures.time_zone) for key in buckets],
+        "sold": sold,
+        "plot_title": translate(
+            language, _("Vouchers sold by day") if is_by_day else _("Vouchers sold by hour")
+        ),
+        "is_by_day": is_by_day,
+    }
+
+
+HANDLERS = [sale_now, sale_plot]

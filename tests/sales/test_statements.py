@@ -1,0 +1,119 @@
+"""A partner's statement: it sums exactly, by day and by order, as a workbook and as a document."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from python_calamine import CalamineWorkbook
+from sqlalchemy import select
+
+from tearline.core.refusal import Refusal
+from tearline.core.roles import PERMISSIONS, Actor, command_actor
+from tearline.core.sales import commission_of
+from tearline.db import Database, new_id
+from tearline.sales.desk import SaleDesk
+from tearline.sales.model import VoucherOrder
+from tearline.sales.statements import Statement, as_pdf, as_xlsx, currencies_of, statement
+from tests.sale_worlds import COMMISSION, PRICE, Sale, make_sale, order, settle
+
+pytestmark = pytest.mark.anyio
+
+ACTOR = command_actor("tests")
+BANGKOK = ZoneInfo("Asia/Bangkok")
+MIDNIGHT = datetime(2026, 6, 28, tzinfo=BANGKOK).astimezone(UTC)
+JUNE = datetime(2026, 6, 1, tzinfo=BANGKOK), datetime(2026, 7, 1, tzinfo=BANGKOK)
+
+
+async def sold(database: Database, quantities: tuple[int, ...] = (1, 2, 3)) -> Sale:
+    """A sale of odd numbers, around a midnight in Bangkok, and one order that was not paid."""
+    sale = await make_sale(database, codes=(40, None), campaign={"starts_at": MIDNIGHT - timedelta(days=3)})
+    for number, quantity in enumerate(quantities):
+        moment = MIDNIGHT + timedelta(seconds=number - 1)
+        desk = SaleDesk(database, clock=lambda moment=moment: moment, notice_channel=None)
+        await settle(database, desk, sale, number, await order(desk, sale, number, quantity, item=number % 2))
+    await order(SaleDesk(database, clock=lambda: MIDNIGHT, notice_channel=None), sale, 3)
+    return sale
+
+
+async def drawn_up(database: Database, sale: Sale, actor: Actor = ACTOR) -> Statement:
+    async with database.connection() as connection:
+        return await statement(connection, actor, sale.merchant_id, "THB", *JUNE, "Asia/Bangkok")
+
+
+async def test_a_statement_sums_what_was_paid(database: Database) -> None:
+    sale = await sold(database)
+    drawn = await drawn_up(database, sale)
+    async with database.connection() as connection:
+        paid = (await connection.execute(select(VoucherOrder).where(VoucherOrder.state == "paid"))).all()
+        assert await currencies_of(connection, ACTOR, sale.merchant_id, *JUNE) == ["THB"]
+    assert len(paid) == len(drawn.orders) == drawn.totals.orders == 3
+    assert drawn.totals.vouchers == 6
+    assert drawn.totals.amount == 6 * PRICE == sum(one.amount for one in paid)
+    assert drawn.totals.commission == sum(commission_of(n * PRICE, COMMISSION) for n in (1, 2, 3))
+    assert drawn.totals.payable == drawn.totals.amount - drawn.totals.commission
+    days = [(line.day.isoformat(), line.totals.vouchers) for line in drawn.lines]
+    assert sorted(days) == [("2026-06-27", 1), ("2026-06-28", 2), ("2026-06-28", 3)]
+
+
+async def test_the_period_is_half_open(database: Database) -> None:
+    sale = await sold(database)
+    async with database.connection() as connection:
+        before = await statement(
+            connection, ACTOR, sale.merchant_id, "THB", JUNE[0], MIDNIGHT, "Asia/Bangkok"
+        )
+        after = await statement(connection, ACTOR, sale.merchant_id, "THB", MIDNIGHT, JUNE[1], "Asia/Bangkok")
+        nothing = await statement(connection, ACTOR, sale.merchant_id, "HKD", *JUNE, "Asia/Bangkok")
+        with pytest.raises(Refusal, match="invalid"):
+            await statement(connection, ACTOR, sale.merchant_id, "THB", MIDNIGHT, MIDNIGHT, "Asia/Bangkok")
+    assert (before.totals.orders, after.totals.orders, nothing.totals.orders) == (1, 2, 0)
+    assert before.totals + after.totals == (await drawn_up(database, sale)).totals
+    assert as_pdf(nothing).startswith(b"%PDF-") and as_xlsx(nothing, "th")
+
+
+async def test_the_workbook_says_the_same(database: Database) -> None:
+    drawn = await drawn_up(database, await sold(database))
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(as_xlsx(drawn, "en")))
+    assert workbook.sheet_names == ["Summary", "Orders"]
+    summary = workbook.get_sheet_by_name("Summary").to_python()
+    assert summary[0][:2] == ["Partner", "Bistro (bistro)"]
+    total = next(row for row in summary if row[0] == "Total")
+    assert total[3:5] == [3, 6]
+    in_minor_units = [round(value * 100) for value in total[5:8]]
+    assert in_minor_units == [drawn.totals.amount, drawn.totals.commission, drawn.totals.payable]
+    orders = workbook.get_sheet_by_name("Orders").to_python()[1:]
+    assert [row[1] for row in orders] == [one.number for one in drawn.orders]
+    assert sum(round(row[8] * 100) for row in orders) == drawn.totals.payable
+    assert orders[0][0].isoformat() == "2026-06-27T23:59:59", "in the statement's own time zone"
+    assert as_xlsx(drawn, "en") == as_xlsx(drawn, "en"), "the same file whenever it is asked for"
+    chinese = CalamineWorkbook.from_filelike(io.BytesIO(as_xlsx(drawn, "zh-Hant")))
+    assert len(chinese.sheet_names) == 2
+
+
+async def test_the_document_says_the_same(database: Database) -> None:
+    drawn = await drawn_up(database, await sold(database))
+    document = as_pdf(drawn)
+    assert document.startswith(b"%PDF-") and document == as_pdf(drawn)
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", document, re.S)
+    printed = b"".join(zlib.decompress(one) for one in streams if one[:1] == b"\x78").decode("latin-1")
+    for amount in (drawn.totals.amount, drawn.totals.commission, drawn.totals.payable):
+        assert f"({amount / 100:,.2f})" in printed
+    assert "(Bistro \\(bistro\\))" in printed
+
+
+async def test_a_statement_is_for_the_partner_and_the_operator(database: Database) -> None:
+    sale = await sold(database)
+
+    def staff(role: str, merchant_id: object) -> Actor:
+        return Actor("staff", new_id(), role, PERMISSIONS[role], merchant_id)  # type: ignore[arg-type]
+
+    own = await drawn_up(database, sale, staff("manager", sale.merchant_id))
+    assert own.totals.orders == 3
+    with pytest.raises(Refusal, match="not_found"):
+        await drawn_up(database, sale, staff("manager", new_id()))
+    with pytest.raises(Refusal, match="not_allowed"):
+        await drawn_up(database, sale, staff("cashier", sale.merchant_id))
