@@ -80,7 +80,8 @@ class Shop:
                 assert made.pools[0] is not None
                 for first in range(0, codes, CODES_PER_STATEMENT):
                     async with transaction(database) as tx:
-                        await add_codes(tx, made.pools[0], min(CODES_PER_STATEMENT, codes - first))
+                        count = min(CODES_PER_STATEMENT, codes - first)
+                        await add_codes(tx, made.pools[0], count, scattered=True)
                 return made
 
         sale = asyncio.run(make())
@@ -96,7 +97,7 @@ class Shop:
             async with Database(self.url) as database, transaction(database) as tx:
                 pool_id = self.sale.pools[0]
                 assert pool_id is not None
-                await add_codes(tx, pool_id, codes)
+                await add_codes(tx, pool_id, codes, scattered=True)
 
         asyncio.run(add())
 

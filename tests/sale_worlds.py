@@ -102,15 +102,27 @@ async def make_sale(
     return sale
 
 
-async def add_codes(tx: Any, pool_id: UUID, count: int, *, prefix: str = "T") -> None:
-    """Put so many more codes at the end of a pool."""
+async def add_codes(
+    tx: Any, pool_id: UUID, count: int, *, prefix: str = "T", scattered: bool = False
+) -> None:
+    """Put so many more codes at the end of a pool.
+
+    Args:
+        scattered: in no order, as most partners' codes are; otherwise they are numbered.
+    """
+    numbered = "pool.size + number"
+    code = (
+        f"upper(substr(md5(({numbered})::text || pool.id::text), 1, 20))"
+        if scattered
+        else f":prefix || lpad(({numbered})::text, 19, '0')"
+    )
+    parameters = {"pool": pool_id, "count": count, **({} if scattered else {"prefix": prefix})}
     await tx.execute(
-        text("""
+        text(f"""
             INSERT INTO partner_code (pool_id, position, merchant_id, code)
-            SELECT pool.id, pool.size + number, pool.merchant_id,
-                   :prefix || lpad((pool.size + number)::text, 19, '0')
+            SELECT pool.id, {numbered}, pool.merchant_id, {code}
             FROM code_pool AS pool, generate_series(0, CAST(:count AS int) - 1) AS number WHERE pool.id = :pool"""),
-        {"pool": pool_id, "count": count, "prefix": prefix},
+        parameters,
     )
     await tx.execute(
         text("UPDATE code_pool SET size = size + :count, available = available + :count WHERE id = :pool"),

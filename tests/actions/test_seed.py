@@ -80,12 +80,13 @@ async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
         states = set(await connection.scalars(select(Coupon.state).distinct()))
         later = await connection.scalar(select(func.count()).where(Coupon.changed_at > now))
     assert campaigns == {
+        "KHLONG-VOUCHERS": ("live", "running"),
         "WINTER-CITY": ("live", "running"),
         "SLOW-TEA": ("paused", "running"),
         "LANTERN-NIGHTS": ("live", "scheduled"),
     }
     assert kinds == set(BENEFIT_KINDS)
-    assert states == {"open", "redeemed", "expired"}
+    assert states == {"open", "sold", "redeemed", "expired"}
     assert later == 0
 
 

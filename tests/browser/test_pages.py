@@ -49,7 +49,8 @@ REACHED_OTHERWISE = {
     "/sign-in", "/sign-in/code", "/console/sign-in", "/console/sign-in/code", "/merchant/sign-in",
     "/merchant/sign-in/code", "/console/sign-in/recovery", "/merchant/sign-in/recovery",
     "/console/account/totp/recovery", "/merchant/account/two-step/recovery",
-    "/c/{code:str}/claims/{claim_id:uuid}", "/console/account/totp",
+    "/c/{code:str}/claims/{claim_id:uuid}", "/orders/{order_id:uuid}", "/pay/{reference:str}",
+    "/console/account/totp",
     "/console/campaigns/{campaign_id:uuid}/prizes/new", "/console/offers/{offer_id:uuid}/owner",
     "/console/campaigns/{campaign_id:uuid}/items/new", "/console/offers/{offer_id:uuid}/pool",
     "/console/pools/{pool_id:uuid}/upload", "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}",
@@ -63,17 +64,22 @@ REACHED_OTHERWISE = {
 NO_PAGES = {
     # Parts of pages, files, and addresses that send on to another.
     "/wallet/{coupon_id:uuid}/ticket", "/wallet/{coupon_id:uuid}/qr.svg", "/c/{code:str}/claims",
+    "/c/{code:str}/orders", "/orders/{order_id:uuid}/now",
     "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
     "/console/campaigns/{campaign_id:uuid}/plots", "/console/rooms/{room_id:uuid}/now",
     "/console/rooms/{room_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
     "/console/campaigns/{campaign_id:uuid}/sold", "/console/campaigns/{campaign_id:uuid}/sold/plot",
     "/console/pools/{pool_id:uuid}/now", "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/now",
     "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes", "/console/pools/template",
+    "/console/merchants/{merchant_id:uuid}/statement/file",
     "/console/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
     "/gate/{code:str}/leave", "/gate/{code:str}/return", "/gate/keys.json",
     "/console/account/totp/code.svg", "/console/account/totp/confirm", "/console/account/totp/off",
 }  # fmt: skip
+
+SALE = "/c/KHLONG-VOUCHERS"
+"""The demo's sale."""
 
 
 @dataclass
@@ -234,6 +240,7 @@ async def test_pages_of_the_shop_for_a_visitor(demo: Demo) -> None:
             Scene("shop visitor campaign", "/c/WINTER-CITY"),
             Scene("shop visitor campaign to come", "/c/LANTERN-NIGHTS"),
             Scene("shop visitor campaign paused", "/c/SLOW-TEA"),
+            Scene("shop visitor sale", SALE),
             Scene("shop sign-in", "/sign-in"),
             Scene("shop sign-in refused", "/sign-in", ask_with_nothing),
             Scene("shop sign-in code", "/sign-in", ask_for_a_code),
@@ -260,8 +267,47 @@ async def test_pages_of_the_shop_for_a_member(demo: Demo) -> None:
             await page.press("#password", "Enter")
             await page.locator("#password-problem").wait_for()
 
+        placed: list[str] = []
+
+        async def order(page: Page) -> None:
+            await page.locator(".order-form button").first.click()
+            await page.wait_for_url("**/orders/*")
+
+        async def cancel(page: Page) -> None:
+            await order(page)
+            await page.locator("details.confirm summary").click()
+            await page.click("details.confirm button")
+            await page.locator(f"a[href='{SALE}']").wait_for()
+
+        async def order_to_keep(page: Page) -> None:
+            # One for all scenes: a member may not buy many.
+            await order(page)
+            placed.append(page.url)
+
+        async def go_to_pay(page: Page) -> None:
+            await page.goto(placed[0])
+            await page.locator("a[href^='/pay/']").click()
+            await page.wait_for_url("**/pay/*")
+
+        async def pay(page: Page) -> None:
+            await go_to_pay(page)
+            await page.click("[value=paid]")
+            await page.locator("a.ticket").first.wait_for()
+
+        async def see_the_voucher(page: Page) -> None:
+            await page.goto(placed[0])
+            await page.locator("a.ticket").first.click()
+            await page.locator(".partner-code").wait_for()
+
         return [
             *await links(context, demo, "shop", ["/", "/c/WINTER-CITY", "/problems", "/problems/sold_out"]),
+            Scene("shop sale", SALE),
+            Scene("shop order cancelled", SALE, cancel),
+            Scene("shop order to pay", SALE, order_to_keep),
+            Scene("shop trial payment", SALE, go_to_pay),
+            Scene("shop order paid", SALE, pay),
+            Scene("shop voucher", SALE, see_the_voucher),
+            Scene("shop orders", "/orders"),
             Scene("shop wrong password", "/c/WINTER-CITY", guess),
             Scene("shop claimed", "/c/WINTER-CITY", claim),
             Scene("shop wallet used", "/wallet?folder=used"),
@@ -365,7 +411,7 @@ async def test_pages_of_the_console(demo: Demo) -> None:
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
     unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
     sale, item = demo.one("SELECT campaign_id FROM sale_item"), demo.one("SELECT id FROM sale_item")
-    pool = demo.one("SELECT id FROM code_pool")
+    pool, partner = demo.one("SELECT id FROM code_pool"), demo.one("SELECT merchant_id FROM code_pool")
     unpooled = demo.one(
         "SELECT offer.id FROM offer LEFT JOIN code_pool ON offer_id = offer.id WHERE issued = 0"
         " AND state <> 'archived' AND offer.merchant_id IS NOT NULL AND code_pool.id IS NULL"
@@ -394,8 +440,8 @@ async def test_pages_of_the_console(demo: Demo) -> None:
 
         async def upload_codes(page: Page) -> None:
             rows = [
-                "Row,Code,Remark",
-                *(f"{n},{position}FE{n:017d},for table {n}" for n in range(40)),
+                "行,編號,桌",
+                *(f"{n},{position}FE{n:017d},{n}" for n in range(40)),
                 "40,1E+19,",
             ]
             content = "\n".join(rows).encode()
@@ -444,6 +490,9 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             Scene("console upload", f"/console/pools/{pool}/upload"),
             Scene("console codes to import", f"/console/pools/{pool}/upload", upload_codes),
             Scene("console codes imported", f"/console/pools/{pool}/upload", import_codes),
+            Scene(
+                "console statement", f"/console/merchants/{partner}/statement?from=2020-01-01&to=2099-12-31"
+            ),
             Scene("console vouchers found", "/console/coupons", find_order),
             Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),

@@ -30,7 +30,17 @@ _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _SETTING = re.compile(rf"{PREFIX}[A-Z_]+[A-Z]")
 
 # Actions, in the sense of docs/locking.md, are functions that are handed a transaction or open one themselves.
-_WRITING_FOLDERS = ("campaigns", "coupons", "members", "merchants", "notices", "offers", "waitingroom")
+_WRITING_FOLDERS = (
+    "campaigns",
+    "coupons",
+    "members",
+    "merchants",
+    "notices",
+    "offers",
+    "pools",
+    "sales",
+    "waitingroom",
+)
 _DESK_METHODS = ("prepare", "redeem", "release", "reverse", "look")
 
 
@@ -104,7 +114,7 @@ def test_commands_that_are_shown_exist_with_their_options() -> None:
     known = {name: {opt for one in command.params for opt in one.opts} for name, command in commands()}
     shown = 0
     for page, line in shell_lines():
-        found = re.search(r"\btearline ((?:staff |key )?[a-z]+)(?P<options>.*)", line.partition(" #")[0])
+        found = re.search(r"\btearline ((?:staff |key |codes )?[a-z]+)(?P<options>.*)", line.partition(" #")[0])
         if found is None or "://tearline:" in line.partition("tearline ")[0]:
             continue
         name = f"tearline {found[1]}"
@@ -191,6 +201,7 @@ _PIECES = {"open_session", "count_failure"}
 def test_every_action_that_writes_has_its_row_in_locking() -> None:
     from tearline.coupons.desk import RedemptionDesk
     from tearline.merchants.sign_in import StaffSignIn
+    from tearline.sales.desk import SaleDesk
     from tearline.waitingroom.doordesk import DoorDesk
     from tearline.waitingroom.joins import JoinDesk
 
@@ -201,7 +212,7 @@ def test_every_action_that_writes_has_its_row_in_locking() -> None:
     missing = [f"{file}: {name}" for file, name in found if name not in named | _PIECES]
     methods = {
         name
-        for desk in (RedemptionDesk, StaffSignIn, DoorDesk, JoinDesk)
+        for desk in (RedemptionDesk, StaffSignIn, DoorDesk, JoinDesk, SaleDesk)
         for name, _ in inspect.getmembers(desk, inspect.iscoroutinefunction)
         if not name.startswith("_") and name != "drain"
     }

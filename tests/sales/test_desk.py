@@ -21,6 +21,7 @@ from tearline.notices.model import Notice
 from tearline.notices.wording import text as wording
 from tearline.offers.model import Offer, OfferHolding
 from tearline.pools.model import CodePool, PartnerCode, ReturnedCode
+from tearline.sales import desk_batch
 from tearline.sales.desk import OrderAnswer, Released, SaleDesk
 from tearline.sales.model import Payment, Purchase, SaleHour, SaleItem, Voucher, VoucherOrder
 from tests.sale_worlds import (
@@ -392,4 +393,27 @@ async def test_a_lock_that_is_waited_for_too_long_is_a_refusal(
         impatient = SaleDesk(database, patience_seconds=0.1)
         assert await reason(asyncio.wait_for(order(impatient, sale, 1), 20)) == "unavailable"
     assert (await order(desk, sale, 1)).state == "reserved"
+    await assert_clean(database)
+
+
+async def test_a_number_that_was_drawn_before_is_drawn_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sale = await make_sale(database)
+    desk = SaleDesk(database)
+    first = await order(desk, sale)
+    draws = iter([first.number, first.number, "AAAAAAAAAA"])
+    monkeypatch.setattr(desk_batch, "order_number", lambda random: next(draws))
+    assert (await order(desk, sale, 1)).number == "AAAAAAAAAA"
+    await assert_clean(database)
+
+
+async def test_a_desk_that_is_drained_has_answered_everybody(database: Database) -> None:
+    sale = await make_sale(database, codes=(100,))
+    desk = SaleDesk(database, maximum_batch=2)
+    asked = [asyncio.ensure_future(order(desk, sale, number % 4)) for number in range(20)]
+    await order(desk, sale)
+    await desk.drain()
+    assert all(one.done() for one in asked)
+    await asyncio.gather(*asked)
     await assert_clean(database)

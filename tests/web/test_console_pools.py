@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tracemalloc
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -177,6 +179,35 @@ async def test_a_file_is_discarded(app: Application, client: httpx.AsyncClient) 
     assert "imported or discarded already" in page.text
 
 
+async def test_the_page_watches_an_import(app: Application, client: httpx.AsyncClient) -> None:
+    browser, world = await console_browser(app, client), await _world(app)
+    pool = await _make_pool(browser, world)
+    page = await _send(browser, pool, b"A1234567\nB1234567\n")
+    path, now = str(page.answer.url.path), datetime.now(UTC)
+
+    async def stand(**values: object) -> None:
+        async with transaction(_database(app)) as tx:
+            await tx.execute(update(CodeFile).values(**values))
+
+    # Another process imports it.
+    await stand(state="importing", rows=12_345, seen_at=now)
+    page = await browser.get(path)
+    assert "12,345 rows read" in page.text and f'hx-get="{path}/now"' in page.html
+    part = await browser.get(f"{path}/now")
+    assert "12,345 rows read" in part.text and "hx-refresh" not in part.answer.headers
+    assert "sign of life" not in part.text
+    page = await browser.post(path, {**page.forms[0].fields, "column": "0", "rule.kind": "pattern",
+                                     "rule.pattern.pattern": "A", "act": "import"})  # fmt: skip
+    assert "imported or discarded already" in page.text
+    await stand(seen_at=now - timedelta(minutes=2))
+    assert "No sign of life since" in (await browser.get(f"{path}/now")).text
+    # It died, and the worker has let go of it: the page shows the preview again.
+    await stand(state="uploaded", rows=0)
+    assert (await browser.get(f"{path}/now")).answer.headers["hx-refresh"] == "true"
+    page = await _import(browser, await browser.get(path))
+    assert "Every row was added." in page.text
+
+
 async def test_what_cannot_be_read_is_said(app: Application, client: httpx.AsyncClient) -> None:
     browser, world = await console_browser(app, client), await _world(app)
     pool = await _make_pool(browser, world)
@@ -213,6 +244,42 @@ async def test_an_upload_needs_the_token(app: Application, client: httpx.AsyncCl
         f"{pool}/upload", files={"file": ("a.txt", b"A")}, headers={**headers, "x-csrftoken": "x"}
     )
     assert answer.status_code == 403
+
+
+async def test_a_large_file_is_not_kept_in_memory(app: Application, client: httpx.AsyncClient) -> None:
+    browser, world = await console_browser(app, client), await _world(app)
+    pool = await _make_pool(browser, world)
+    lines = "".join(f"{number:020d}\r\n" for number in range(3000)).encode()
+    pieces = 400
+    head = (
+        f'--x\r\ncontent-disposition: form-data; name="_csrf_token"\r\n\r\n{browser.token}\r\n--x\r\n'
+        'content-disposition: form-data; name="file"; filename="many.txt"\r\ncontent-type: text/plain\r\n\r\n'
+    )
+
+    async def form(ending: bytes = b"\r\n--x--\r\n") -> AsyncIterator[bytes]:
+        yield head.encode()
+        for _piece in range(pieces):
+            yield lines
+        yield ending
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    tracemalloc.start()
+    try:
+        answer = await browser.client.post(f"{pool}/upload", content=form(), headers=headers)
+        _now, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 303
+    assert peak_bytes < 12 * 1024 * 1024
+    async with _database(app).connection() as connection:
+        sizes = (await connection.scalars(select(CodeFile.size_bytes))).all()
+        assert sizes == [pieces * len(lines)] and sizes[0] > 25_000_000
+    # One that breaks off before its end is no file.
+    answer = await browser.client.post(f"{pool}/upload", content=form(b""), headers=headers)
+    assert answer.status_code == 400
+    async with _database(app).connection() as connection:
+        states = (await connection.scalars(select(CodeFile.state).order_by(CodeFile.id))).all()
+    assert states == ["uploaded", "failed"]
 
 
 async def test_unsold_codes_are_handed_back_after_the_period(

@@ -243,6 +243,32 @@ async def test_a_voucher_is_found_by_either_code_or_the_order(
     assert page.status == 422
 
 
+async def test_a_partner_has_statements(app: Application, client: httpx.AsyncClient) -> None:
+    browser = await console_browser(app, client, "finance")
+    sale = await make_sale(_database(app))
+    await _bought(app, sale)
+    await _bought(app, sale, 1, member=1)
+    here = f"/console/merchants/{sale.merchant_id}/statement"
+    assert here in (await browser.get(f"/console/merchants/{sale.merchant_id}")).html
+    # The last month is over, and nothing was sold then.
+    assert "Nothing was sold in this period" in (await browser.get(here)).text
+    period = "from=2020-01-01&to=2199-12-31"
+    page = await browser.get(f"{here}?{period}")
+    assert "฿795" in page.text and "฿695.62" in page.text and "vouchers sold" in page.text
+    for kind, mark in (("xlsx", b"PK"), ("pdf", b"%PDF")):
+        answer = await browser.client.get(f"{here}/file?{period}&currency=THB&format={kind}")
+        assert answer.content.startswith(mark) and kind in answer.headers["content-disposition"]
+    assert (await browser.get(f"{here}/file?{period}&currency=HKD")).status == 404
+    for wrong in (
+        "from=2026-02-30&to=2026-03-01",
+        "from=2026-03-02&to=2026-03-01",
+        "from=1000-01-01&to=9999-12-31",
+    ):
+        page = await browser.get(f"{here}?{wrong}")
+        assert page.status == 422 and page.errors, wrong
+    assert (await browser.get(f"{here}/file?from=x&to=y&currency=THB")).status == 400
+
+
 async def test_the_alerts_of_pools(app: Application, client: httpx.AsyncClient) -> None:
     browser, database = await console_browser(app, client), _database(app)
     sale = await make_sale(database)

@@ -21,6 +21,7 @@ from tearline.members.sign_in import forget_codes
 from tearline.merchants.idempotency import forget_answers
 from tearline.merchants.sessions import forget_ended_sessions
 from tearline.notices.queue import forget_notices
+from tearline.pools.importing import release_stalled
 from tearline.waitingroom.upkeep import forget_calls, forget_entries, forget_samples, forget_solutions
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ class Sweep:
 SWEEPS = (
     Sweep("holds_released", 5, lambda tx, now: release_holds(tx, now, ROWS_PER_ROUND)),
     Sweep("coupons_expired", 60, lambda tx, now: expire_due(tx, now, ROWS_PER_ROUND)),
+    Sweep("code_files_released", 30, release_stalled),
     Sweep(
         "sign_in_codes_forgotten",
         600,

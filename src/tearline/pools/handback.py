@@ -206,8 +206,10 @@ async def _xlsx(about: _HandedBack, pages: AsyncIterator[Sequence[str]]) -> Asyn
         workbook.set_properties({"created": about.made_at.astimezone(UTC).replace(tzinfo=None)})
         bold, as_text = workbook.add_format({"bold": True}), workbook.add_format({"num_format": "@"})
         sheet, next_row = None, 0
-        async for page in pages:
-            for code in page:
+
+        def write(codes: Sequence[str]) -> None:
+            nonlocal sheet, next_row
+            for code in codes:
                 if sheet is None or next_row > _ROWS_PER_SHEET:
                     sheet, next_row = workbook.add_worksheet(), 1
                     sheet.freeze_panes(1, 0)
@@ -215,6 +217,9 @@ async def _xlsx(about: _HandedBack, pages: AsyncIterator[Sequence[str]]) -> Asyn
                     sheet.write_string(0, 0, "Code", bold)
                 sheet.write_string(next_row, 0, neutralised(code), as_text)
                 next_row += 1
+
+        async for page in pages:
+            await asyncio.to_thread(write, page)
         head = workbook.add_worksheet("About")
         head.set_column(0, 0, 24)
         head.set_column(1, 1, 70)

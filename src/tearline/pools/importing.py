@@ -40,6 +40,7 @@ from tearline.core.pools import (
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import Database, is_connection_lost, is_retryable, transaction
+from tearline.i18n import _
 from tearline.merchants.audit import record_audit
 from tearline.merchants.model import Merchant
 from tearline.pools import sheets
@@ -112,7 +113,7 @@ async def import_file(
     actor.require("codes.write")
     problems = check_rule(rule)
     if column < 0:
-        problems["column"] = "Choose a column."
+        problems["column"] = _("Choose the column of the codes.")
     if problems:
         raise Refusal("invalid", fields=problems)
     async with database.connection() as connection:

@@ -21,8 +21,8 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, Shee
 
 from tearline.core.refusal import Refusal
 
-MOST_UNPACKED_BYTES = 512 * 1024 * 1024
-"""What an XLSX file may hold, unpacked."""
+MOST_UNPACKED_BYTES = 256 * 1024 * 1024
+"""What an XLSX file may hold, unpacked: a million rows of a few cells."""
 
 _CHUNK_BYTES = 1024 * 1024
 _SAMPLE_CHARACTERS = 16 * 1024

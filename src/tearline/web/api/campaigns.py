@@ -52,6 +52,7 @@ from tearline.web.api.support import (
     problems,
     write,
 )
+from tearline.web.public_campaigns import public_page
 
 _CHANGE_REASONS = ("changed_meanwhile", "not_editable", "idempotency_key_reused")
 _CHANGE_PROBLEMS = problems(*_CHANGE_REASONS, "already_taken", has_body=True)
@@ -114,12 +115,7 @@ async def get_campaign_page(services: GivenServices, code: FromPath[str]) -> Cam
     if not is_storable(code):
         raise Refusal("not_found")
     async with services.database.connection() as connection:
-        try:
-            return campaign_page_answer(await reads.campaign_page(connection, code, services.now()))
-        except Refusal as refusal:
-            if refusal.reason != "not_found":
-                raise
-        return campaign_page_answer(await sale_reads.sale_page(connection, code, services.now()))
+        return campaign_page_answer(await public_page(connection, code, services.now()))
 
 
 @get("/campaigns/{code:str}/definition", responses=problems())

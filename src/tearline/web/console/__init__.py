@@ -31,6 +31,7 @@ from tearline.web.console import (
     sign_in,
     staff,
     staff_page,
+    statements,
     stores,
 )
 from tearline.web.console.support import FORM_LIMIT_BYTES, answer_refusal
@@ -50,6 +51,7 @@ def router() -> Router:
             *overview.HANDLERS,
             *account.HANDLERS,
             *merchants.HANDLERS,
+            *statements.HANDLERS,
             *stores.HANDLERS,
             *offers.HANDLERS,
             *campaigns.HANDLERS,

@@ -112,6 +112,7 @@ ACT_NAMES = {
     "store.reopened": _("Store opened again"),
     "store.updated": _("Store changed"),
     "tier.created": _("Tier created"),
+    "voucher.uses_reported": _("Use of vouchers reported"),
 }
 ACTOR_NAMES = {
     "staff": _("Staff"),

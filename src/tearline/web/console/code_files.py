@@ -102,6 +102,8 @@ async def confirm_file(
     actor.require("codes.write")
     file = await _file(services, actor, pool_id, file_id)
     path = f"/console/pools/{pool_id}/files/{file_id}"
+    if file.state != "uploaded":
+        return redirect(request, path, flash=REASONS["file_not_ready"].sentence, kind="bad")
     form = await import_form([(str(n), str(n)) for n in range(MOST_COLUMNS)]).read(request)
     rule = _read_rule(form)
     if rule is None or form.inputs.first("act") == "look":

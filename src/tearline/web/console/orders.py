@@ -54,7 +54,7 @@ PAYMENT_STATE_NAMES = {
     "refunded": _("Refunded"),
 }
 COUPON_STATE_NAMES = {
-    "open": _("Open"),
+    "open": _("To use"),
     "sold": _("Sold"),
     "held": _("Kept at a counter"),
     "redeemed": _("Redeemed"),

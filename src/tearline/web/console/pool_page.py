@@ -197,11 +197,12 @@ async def sales_of(connection: AsyncConnection, offer_id: UUID, *, is_locked: bo
         )
         .join(SaleItem, SaleItem.campaign_id == Campaign.id)
         .where(SaleItem.offer_id == offer_id)
-        .order_by(Campaign.ends_at.desc(), Campaign.id)
+        # As every lock of several rows: by id.
+        .order_by(Campaign.id)
     )
     if is_locked:
         query = query.with_for_update(of=Campaign.__table__, key_share=True)
-    return list(await connection.execute(query))
+    return sorted(await connection.execute(query), key=lambda one: one.ends_at, reverse=True)
 
 
 def last_end(sales: list[Row[Any]], now: datetime) -> datetime | None:

@@ -11,13 +11,15 @@ from litestar.datastructures import Cookie
 from litestar.response import Redirect
 from markupsafe import Markup
 
-from tearline.campaigns.reads import CampaignPage, campaign_page
+from tearline.campaigns.reads import CampaignPage
 from tearline.core.refusal import Refusal
+from tearline.sales.reads import SalePage
 from tearline.waitingroom.tokens import Pass, Ticket
 from tearline.waitingroom.watch import RoomView
 from tearline.web.access import AnyRequest, member_of, safe_next, services_of
 from tearline.web.gate.sites import onward, site_address
 from tearline.web.problems import refusal_of
+from tearline.web.public_campaigns import public_page
 from tearline.web.services import Services
 from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
@@ -160,7 +162,7 @@ class Looks:
     """
 
     def __init__(self) -> None:
-        self._pages: dict[str, tuple[float, CampaignPage | None]] = {}
+        self._pages: dict[str, tuple[float, CampaignPage | SalePage | None]] = {}
 
     async def of(self, request: AnyRequest, visit: Visit) -> Look:
         """The look of a room for somebody who is on the way to one of its campaigns."""
@@ -177,7 +179,7 @@ class Looks:
             edge=page.edge,
         )
 
-    async def _page(self, request: AnyRequest, code: str) -> CampaignPage | None:
+    async def _page(self, request: AnyRequest, code: str) -> CampaignPage | SalePage | None:
         services = services_of(request)
         now = services.now()
         read_at, page = self._pages.get(code, (0.0, None))
@@ -187,7 +189,7 @@ class Looks:
         self._pages[code] = (now.timestamp(), page)
         try:
             async with services.database.connection() as connection:
-                page = await campaign_page(connection, code, now)
+                page = await public_page(connection, code, now)
         except Exception as error:
             refusal = refusal_of(error)
             if refusal is None:

@@ -258,7 +258,11 @@ def _sign_in_first(request: AnyRequest, campaign_code: str, choice: Choice) -> R
 
 
 def _keep(request: AnyRequest, response: Redirect, campaign_code: str, choice: Choice) -> Redirect:
-    values: dict[str, str | int] = {"code": campaign_code, "item": choice.item_id[:36], "quantity": choice.quantity}
+    values: dict[str, str | int] = {
+        "code": campaign_code,
+        "item": choice.item_id[:36],
+        "quantity": choice.quantity,
+    }
     response.set_cookie(note_cookie(request, KEPT_ORDER_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))
     return response
 
