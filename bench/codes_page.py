@@ -35,7 +35,7 @@ def pool_page_ms(console: Console, url: str) -> float:
     console.print(
         f"The console's page of a pool of {size:,} codes: [bold]{median:.0f} ms[/] (slowest {milliseconds[-1]:.0f} ms)"
     )
-    return median
+    return round(median, 1)
 
 
 async def _load(url: str, address: str, pool_id: UUID) -> list[float]:

@@ -114,7 +114,9 @@ def test_commands_that_are_shown_exist_with_their_options() -> None:
     known = {name: {opt for one in command.params for opt in one.opts} for name, command in commands()}
     shown = 0
     for page, line in shell_lines():
-        found = re.search(r"\btearline ((?:staff |key |codes )?[a-z]+)(?P<options>.*)", line.partition(" #")[0])
+        found = re.search(
+            r"\btearline ((?:staff |key |codes )?[a-z]+)(?P<options>.*)", line.partition(" #")[0]
+        )
         if found is None or "://tearline:" in line.partition("tearline ")[0]:
             continue
         name = f"tearline {found[1]}"

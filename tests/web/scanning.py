@@ -23,7 +23,8 @@ def read_picture(svg: str) -> tuple[str, str]:
         _draw_strokes(picture, svg)
     enlarged = picture.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
     kinds = [zxingcpp.BarcodeFormat.QRCode] if "qr-picture" in svg else list(_LINEAR)
-    found = zxingcpp.read_barcodes(enlarged, formats=kinds)
+    # Aligned and alone: a reader that looks for codes anywhere now and then sees a second one in the first.
+    found = zxingcpp.read_barcodes(enlarged, formats=kinds, is_pure=True)
     assert len(found) == 1, [one.text for one in found]
     return found[0].format.name, str(found[0].text)
 

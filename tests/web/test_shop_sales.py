@@ -17,6 +17,7 @@ from tearline.db import transaction
 from tearline.pools.model import CodePool, PartnerCode
 from tearline.sales.model import Voucher, VoucherOrder
 from tearline.web.app import Application
+from tests.rooms import make_room
 from tests.sale_worlds import Sale, make_sale
 from tests.web.scanning import pictures_in, read_picture
 from tests.web.shop_support import hidden_fields, post, says, services_of, sign_in, window_from
@@ -266,6 +267,23 @@ async def test_a_provider_that_is_away_is_asked_again(
     monkeypatch.setattr(app.litestar.state, "services", services)
     retried = await post(client, order, f"{order}/payment", follow=True)
     assert says(retried.text, "Pay ฿265")
+
+
+async def test_a_waiting_room_guards_a_sale_and_the_choice_is_kept(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    sale = await sale_of(app)
+    sign_in(app, client, sale.members[0])
+    services = services_of(app)
+    fields = hidden_fields((await client.get(SALE)).text, f"{SALE}/orders")
+    await make_room(services.database, services.now(), "queueing", campaign_ids=(sale.campaign_id,))
+    await services.room_watch.refresh(services.now())
+    sent = await client.post(f"{SALE}/orders", data={**fields, "quantity": "2"})
+    assert (sent.status_code, sent.headers["location"]) == (303, f"/gate/HALL-1?return={SALE}")
+    assert "tearline_order" in client.cookies
+    assert says((await client.get(sent.headers["location"])).text, "Dining vouchers")
+    assert (await client.get(SALE)).headers["location"] == f"/gate/HALL-1?return={SALE}"
+    assert await count(app, "SELECT count(*) FROM voucher_order") == 0
 
 
 async def test_orders_of_somebody_else_are_not_there(app: Application, client: httpx.AsyncClient) -> None:

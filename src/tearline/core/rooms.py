@@ -55,8 +55,8 @@ MAXIMUM_PAGES = 20
 
 NEVER_GUARDED = frozenset(
     {
-        *("api", "c", "console", "dev", "gate", "healthz", "merchant", "metrics", "problems", "readyz"),
-        *("sign-in", "sign-out", "sign-out-everywhere", "static"),
+        *("api", "c", "console", "dev", "gate", "healthz", "merchant", "metrics", "pay", "problems"),
+        *("readyz", "sign-in", "sign-out", "sign-out-everywhere", "static"),
     }
 )
 """First parts of addresses that no room guards as pages: staff work there, systems ask there, visitors need them

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +31,9 @@ from tearline.offers.model import Offer
 from tearline.offers.reads import draft_of
 
 CODE_TAKEN_SENTENCE = _("This code is already in use; choose another.")
+
+# Pools are given under the lock of the offer's row, which is held here.
+_HAS_POOL = text("SELECT true FROM code_pool WHERE offer_id = :offer")
 
 
 async def create_offer(tx: AsyncConnection, actor: Actor, draft: core.OfferDraft, now: datetime) -> UUID:
@@ -87,6 +90,9 @@ async def update_offer(
         return version
     if row.issued > 0:
         _refuse_broken_promises(before, draft, changed)
+    if "merchant_id" in changed and await tx.scalar(_HAS_POOL, {"offer": offer_id}):
+        sentence = _("The codes of this offer are its merchant's, so this can no longer be changed.")
+        raise Refusal("not_editable", fields={"merchant_id": sentence})
     await _refuse_nonsense(tx, actor, draft, issued=row.issued)
     await _write(tx, actor, row, _columns(draft), action="offer.changed", now=now)
     return version + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -20,6 +19,7 @@ from tearline.i18n import _, translate
 from tearline.pools import files, importing, reads
 from tearline.pools.files import MOST_BYTES, MOST_COLUMNS, FilePreview
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.code_imports import begin_import
 from tearline.web.console.code_rule import RULE_FIELDS, import_form, rule_from, rule_words, values_of
 from tearline.web.console.pool_page import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES, attached
 from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
@@ -37,8 +37,6 @@ OUTCOME_NAMES = {
     "held": _("There before"),
     "invalid": _("Invalid"),
 }
-_BEGUN_SECONDS = 2.0
-"""How long the answer waits for an import to begin: a short one is over by then, and its summary is shown."""
 
 
 @get("/pools/{pool_id:uuid}/upload")
@@ -109,7 +107,14 @@ async def confirm_file(
     if rule is None or form.inputs.first("act") == "look":
         return await _preview_page(request, services, actor, file, form, rule)
     try:
-        await _begin_import(services, actor, file_id, form, rule)
+        await begin_import(
+            services,
+            actor,
+            file_id,
+            rule=rule,
+            column=int(form.values["column"]),
+            has_heading=form.values["has_heading"],
+        )
     except Refusal as refusal:
         text = refusal_text(refusal, language_of(request))
         return redirect(request, path, flash="%(text)s", kind="bad", text=text)
@@ -207,33 +212,6 @@ def _read_rule(form: BoundForm) -> CodeRule | None:
         form.add_refusal(Refusal("invalid", fields=problems), RULE_FIELDS)
         return None
     return rule
-
-
-async def _begin_import(
-    services: Services, actor: Actor, file_id: UUID, form: BoundForm, rule: CodeRule
-) -> None:
-    """Begin the import, and wait until it is under way; refused when it can't begin."""
-    begun = asyncio.Event()
-    task = services.background.start(
-        f"import of {file_id}",
-        importing.import_file(
-            services.database,
-            actor,
-            file_id,
-            rule=rule,
-            column=int(form.values["column"]),
-            has_heading=form.values["has_heading"],
-            report=lambda _done, _total: begun.set(),
-            clock=services.clock,
-        ),
-    )
-    first = asyncio.ensure_future(begun.wait())
-    await asyncio.wait({task, first}, timeout=_BEGUN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    first.cancel()
-    if not task.done():
-        await asyncio.wait({task}, timeout=_BEGUN_SECONDS / 4)
-    if task.done() and isinstance(error := task.exception(), Refusal):
-        raise error
 
 
 async def _file(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) -> reads.FileView:

@@ -20,6 +20,7 @@ from tearline.i18n import _, localised
 from tearline.pools import handback, reads
 from tearline.pools.files import MOST_BYTES
 from tearline.pools.model import HandBack
+from tearline.sales.closing import hand_back_unsold
 from tearline.sales.model import SaleItem
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
@@ -122,16 +123,9 @@ async def hand_back(
     request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
 ) -> Response[Any]:
     """Withdraw every code that was not sold, once the period of every sale of them is over."""
-    now = services.now()
 
     async def close(tx: AsyncConnection) -> None:
-        pool = await reads.pool(tx, actor, pool_id)
-        # Campaigns are locked before pools, here as everywhere; a period can't be moved meanwhile.
-        sales = await sales_of(tx, pool.offer_id, is_locked=True)
-        if last_end(sales, now) is not None:
-            raise Refusal("sale_running")
-        campaign_id = sales[0].id if sales else None
-        await handback.hand_back(tx, actor, pool_id, campaign_id=campaign_id, now=now)
+        await hand_back_unsold(tx, actor, pool_id, services.now())
 
     flash = _("The unsold codes are withdrawn: none of them can be sold any more. Download the file below.")
     return await act(request, services, f"/console/pools/{pool_id}#hand-backs", close, flash)
@@ -177,12 +171,8 @@ def attached(chunks: Any, stem: str, *, is_excel: bool) -> Stream:
     )
 
 
-async def sales_of(connection: AsyncConnection, offer_id: UUID, *, is_locked: bool = False) -> list[Row[Any]]:
-    """The sales that sell an offer, the last to end first: with how many were sold and are reserved.
-
-    Args:
-        is_locked: keep them from being changed until the transaction ends.
-    """
+async def sales_of(connection: AsyncConnection, offer_id: UUID) -> list[Row[Any]]:
+    """The sales that sell an offer, the last to end first: with how many were sold and are reserved."""
     query = (
         select(
             Campaign.id,
@@ -200,8 +190,6 @@ async def sales_of(connection: AsyncConnection, offer_id: UUID, *, is_locked: bo
         # As every lock of several rows: by id.
         .order_by(Campaign.id)
     )
-    if is_locked:
-        query = query.with_for_update(of=Campaign.__table__, key_share=True)
     return sorted(await connection.execute(query), key=lambda one: one.ends_at, reverse=True)
 
 
