@@ -28,7 +28,7 @@ from tearline.sales.model import Voucher
 MOST_REPORTS = 10_000
 """In one request."""
 LONGEST_PLACE = 120
-_CLOCK_SKEW = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=10)
 
 Outcome = Literal["used", "already", "unknown", "not_sold", "void"]
 
@@ -137,7 +137,7 @@ def _refuse_nonsense(uses: Sequence[ReportedUse], now: datetime) -> None:
     if not 1 <= len(uses) <= MOST_REPORTS:
         problems["uses"] = _("Report between 1 and 10,000 uses at a time.")
     for number, use in enumerate(uses):
-        if use.used_at > now + _CLOCK_SKEW:
+        if use.used_at > now + CLOCK_SKEW:
             problems[f"uses.{number}.used_at"] = _("This is in the future.")
         if len(use.place) > LONGEST_PLACE or not is_storable(use.place):
             problems[f"uses.{number}.place"] = _("Use up to 120 characters.")

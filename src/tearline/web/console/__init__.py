@@ -33,6 +33,7 @@ from tearline.web.console import (
     staff_page,
     statements,
     stores,
+    uses,
 )
 from tearline.web.console.support import FORM_LIMIT_BYTES, answer_refusal
 
@@ -52,6 +53,7 @@ def router() -> Router:
             *account.HANDLERS,
             *merchants.HANDLERS,
             *statements.HANDLERS,
+            *uses.HANDLERS,
             *stores.HANDLERS,
             *offers.HANDLERS,
             *campaigns.HANDLERS,

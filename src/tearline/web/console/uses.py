@@ -1,0 +1,110 @@
+"""Uses that a partner reports as a file: taken, and summed up."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from tearline.core.refusal import Refusal
+from tearline.i18n import _
+from tearline.merchants.reads import merchant_by_id
+from tearline.sales.use_files import MOST_BYTES, UseReport, report_file
+from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
+from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
+from tearline.web.ui.page import language_of, settings_of
+from tearline.web.uploads import sent_file
+
+OUTCOME_NAMES = {
+    "used": _("redeemed now"),
+    "already": _("reported before"),
+    "not_sold": _("Not sold"),
+    "unknown": _("Unknown code"),
+    "void": _("Cancelled code"),
+    "invalid": _("Unreadable row"),
+}
+
+
+@get("/merchants/{merchant_id:uuid}/uses")
+async def uses_page(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
+) -> Response[Any]:
+    """Where a partner's file of uses is uploaded."""
+    return await _page(request, services, actor, merchant_id)
+
+
+@post(
+    "/merchants/{merchant_id:uuid}/uses",
+    opt={READS_OWN_FORM: True},
+    request_max_body_size=MOST_BYTES + FORM_LIMIT_BYTES,
+)
+async def take_uses(
+    request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
+) -> Response[Any]:
+    """Take the file, and say what became of its rows."""
+    actor.require("codes.write")
+    sent = await sent_file(request, "file")
+    require_csrf(request, sent.texts.get(CSRF_FIELD, ""))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tearline-uses-") as directory:
+            path = Path(directory) / "uses"
+            await _store(sent.chunks, path)
+            report = await report_file(
+                services.database,
+                actor,
+                merchant_id,
+                path,
+                sent.name,
+                settings_of(request).time_zone,
+                services.now(),
+            )
+    except Refusal as refusal:
+        if refusal.reason in ("not_found", "not_allowed"):
+            raise
+        problem = refusal_text(refusal, language_of(request))
+        return await _page(request, services, actor, merchant_id, problem=problem, status_code=refusal.status)
+    return await _page(request, services, actor, merchant_id, report=report)
+
+
+async def _store(chunks: AsyncIterator[bytes], path: Path) -> None:
+    size_bytes = 0
+    with path.open("wb") as file:
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > MOST_BYTES:
+                raise Refusal("too_large")
+            await asyncio.to_thread(file.write, chunk)
+
+
+async def _page(
+    request: AnyRequest,
+    services: Any,
+    actor: Any,
+    merchant_id: UUID,
+    *,
+    report: UseReport | None = None,
+    problem: str = "",
+    status_code: int = 200,
+) -> Response[Any]:
+    actor.require("codes.write")
+    async with services.database.connection() as connection:
+        merchant = await merchant_by_id(connection, actor, merchant_id)
+    return show(
+        request,
+        "uses.html",
+        status_code=status_code,
+        merchant=merchant,
+        report=report,
+        problem=problem,
+        outcome_names=OUTCOME_NAMES,
+    )
+
+
+HANDLERS = [uses_page, take_uses]
