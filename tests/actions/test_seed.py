@@ -46,7 +46,7 @@ def _ignore(step: str, done: int, total: int) -> None:
 async def seeded(server: EmbeddedServer) -> AsyncIterator[Database]:
     """A seeded database that the tests of this module only read."""
     with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE test_seed TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        admin.execute(f"CREATE DATABASE test_seed TEMPLATE {TEMPLATE}")
     async with Database(url_of(server, "test_seed")) as database:
         started = time.perf_counter()
         keys = await seed(database, _ignore)

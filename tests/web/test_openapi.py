@@ -80,7 +80,7 @@ class LiveServer:
 def module_database_url(server: EmbeddedServer) -> Iterator[str]:
     """A database for all tests of this module: whatever they write, the document must hold."""
     with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE openapi TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        admin.execute(f"CREATE DATABASE openapi TEMPLATE {TEMPLATE}")
     yield url_of(server, "openapi")
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute("DROP DATABASE openapi WITH (FORCE)")

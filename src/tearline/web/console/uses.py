@@ -50,6 +50,8 @@ async def take_uses(
 ) -> Response[Any]:
     """Take the file, and say what became of its rows."""
     actor.require("codes.write")
+    async with services.database.connection() as connection:
+        await merchant_by_id(connection, actor, merchant_id)
     sent = await sent_file(request, "file")
     require_csrf(request, sent.texts.get(CSRF_FIELD, ""))
     try:
