@@ -1,7 +1,7 @@
 """Fixtures that every test can use: one embedded PostgreSQL a session, a fresh migrated database a test.
 
-A database is made from a migrated template, which takes some 60 ms, so every test may commit for real. (Copied through the log: the other strategy
-of PostgreSQL asks for a checkpoint each time, and takes four times as long.)
+A database is made from a migrated template, which takes some 60 ms, so every test may commit for real. It is copied
+through the log: the other strategy of PostgreSQL asks for a checkpoint each time, and takes four times as long.
 """
 
 from __future__ import annotations
