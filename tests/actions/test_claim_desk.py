@@ -198,9 +198,8 @@ async def test_an_offers_own_issue_limit_holds_all_or_nothing(database: Database
 
 async def test_a_long_queue_turns_people_away_instead_of_growing(database: Database) -> None:
     world = await make_world(database)
-    desk = ClaimDesk(database)
+    desk = ClaimDesk(database, maximum_waiting=3)
     await claim(desk, world)
-    desk._queues[world.campaign_code]._maximum_waiting = 3
     outcomes = await asyncio.gather(*(claim(desk, world, 1) for _ in range(6)), return_exceptions=True)
     assert [o.reason for o in outcomes if isinstance(o, Refusal)] == ["unavailable"] * 3
 

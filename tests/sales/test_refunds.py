@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tearline.jobs.payments import rounds, work_forever
+from tearline.jobs.chores import do_forever
+from tearline.jobs.payments import payment_chores
 from tearline.sales.refunds import pause_after, pay_back_due
 from tests.paying_shops import Shop
 
@@ -155,8 +156,8 @@ async def test_the_worker_does_all_of_it_by_the_clock(shop: Shop) -> None:
     stopping = asyncio.Event()
     providers = {"stripe": shop.provider}
     tasks = [
-        asyncio.create_task(work_forever(round_, stopping))
-        for round_ in rounds(shop.database, shop.desk, providers)
+        asyncio.create_task(do_forever(chore, stopping))
+        for chore in payment_chores(shop.database, shop.desk, providers)
     ]
     async with asyncio.timeout(20):
         while (await shop.payments())[0].state != "refunded":

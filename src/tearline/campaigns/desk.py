@@ -8,7 +8,6 @@ doubt (the server went away) is simply run again: what was committed is found as
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections import Counter
@@ -18,7 +17,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from tearline.campaigns import desk_sql as sql
 from tearline.campaigns.definitions import Definition, load_definition
@@ -29,12 +27,10 @@ from tearline.core.keys import KEY_SENTENCE, is_good_key
 from tearline.core.offers import can_be_issued, coupon_window
 from tearline.core.passwords import MAXIMUM_LENGTH, password_key
 from tearline.core.refusal import Refusal
-from tearline.db import Database, is_connection_lost, is_retryable, new_id, violated_constraint
+from tearline.db import Database, new_id
 from tearline.db.arrays import array, ids, quoted_array
+from tearline.db.desks import DefinitionQueues, StaleDefinition
 from tearline.db.engine import HotConnection
-from tearline.db.groupcommit import GroupCommit
-
-log = structlog.get_logger()
 
 
 class IssuedCoupon(msgspec.Struct, frozen=True):
@@ -81,10 +77,6 @@ class _Granted:
 _COLLISIONS = ("pk_coupon_code", "uq_claim_member_id_idempotency_key")
 
 
-class _StaleDefinition(Exception):  # noqa: N818 - a signal to load the definition again, never shown
-    """The locked row has another version than the definition in memory."""
-
-
 class ClaimDesk:
     """Takes claims of all campaigns, for one process; several processes may run one each.
 
@@ -92,6 +84,7 @@ class ClaimDesk:
         clock: the present time, aware.
         patience_seconds: how long a claim may wait for the database to come back before it is answered
             with ``unavailable``.
+        maximum_waiting: claims of one campaign that may wait; one more is ``unavailable``.
         observe_batch: told the size of each committed batch and the seconds it took.
     """
 
@@ -102,16 +95,22 @@ class ClaimDesk:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience_seconds: float = 10.0,
         maximum_batch: int = 256,
+        maximum_waiting: int = 20_000,
         observe_batch: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._patience_seconds = patience_seconds
-        self._maximum_batch = maximum_batch
-        self._observe_batch = observe_batch
-        self._definitions: dict[str, Definition] = {}
-        self._queues: dict[str, GroupCommit[_Request, ClaimAnswer]] = {}
-        self._opening: dict[str, asyncio.Task[GroupCommit[_Request, ClaimAnswer]]] = {}
+        self._queues: DefinitionQueues[Definition, _Request, ClaimAnswer] = DefinitionQueues(
+            database,
+            load_definition,
+            self._run_batch,
+            what="claims",
+            observe=observe_batch,
+            collisions=_COLLISIONS,
+            maximum_batch=maximum_batch,
+            maximum_waiting=maximum_waiting,
+        )
 
     async def claim(
         self, campaign_code: str, member_id: UUID, epoch: int, password: str, idempotency_key: str
@@ -131,75 +130,13 @@ class ClaimDesk:
             raise Refusal("invalid", fields={"idempotency_key": KEY_SENTENCE})
         if len(password) > 4 * MAXIMUM_LENGTH:
             raise Refusal("wrong_password")
-        queue = self._queues.get(campaign_code) or await self._queue_of(campaign_code)
         deadline = time.monotonic() + self._patience_seconds
-        try:
-            return await queue.submit(
-                _Request(member_id, epoch, password_key(password), idempotency_key, deadline)
-            )
-        except OverflowError:
-            raise Refusal("unavailable") from None
+        request = _Request(member_id, epoch, password_key(password), idempotency_key, deadline)
+        return await self._queues.submit(campaign_code, request)
 
     async def drain(self) -> None:
         """Wait until every claim taken so far has been answered."""
-        for queue in list(self._queues.values()):
-            await queue.drain()
-
-    async def _queue_of(self, code: str) -> GroupCommit[_Request, ClaimAnswer]:
-        # A rush on a fresh process: the first claim loads the campaign, the others wait for that.
-        opening = self._opening.get(code)
-        if opening is None:
-            opening = self._opening[code] = asyncio.create_task(self._open_queue(code))
-            opening.add_done_callback(lambda _task: self._opening.pop(code, None))
-        return await asyncio.shield(opening)
-
-    async def _open_queue(self, code: str) -> GroupCommit[_Request, ClaimAnswer]:
-        if await self._load(code) is None:
-            raise Refusal("not_found")
-
-        async def process(batch: Sequence[_Request]) -> list[ClaimAnswer | BaseException]:
-            return await self._process(code, batch)
-
-        queue = self._queues[code] = GroupCommit(process, maximum_batch=self._maximum_batch)
-        return queue
-
-    async def _load(self, code: str) -> Definition | None:
-        try:
-            async with self._database.connection() as connection:
-                definition = await load_definition(connection, code)
-        except Exception as error:
-            if is_connection_lost(error):
-                raise Refusal("unavailable") from error
-            raise
-        if definition is not None:
-            self._definitions[code] = definition
-        return definition
-
-    async def _process(self, code: str, batch: Sequence[_Request]) -> list[ClaimAnswer | BaseException]:
-        """Run a batch until it is committed or its patience is at an end."""
-        started = time.monotonic()
-        pause_seconds = 0.02
-        while True:
-            try:
-                answers = await self._run_batch(self._definitions[code], batch)
-            except _StaleDefinition:
-                if await self._load(code) is None:
-                    return [Refusal("not_found")] * len(batch)
-            except Exception as error:
-                if not (
-                    violated_constraint(error) in _COLLISIONS
-                    or is_retryable(error)
-                    or is_connection_lost(error)
-                ):
-                    raise
-                if time.monotonic() + pause_seconds > min(request.deadline for request in batch):
-                    log.warning("claims_unavailable", campaign=code, claims=len(batch), error=str(error))
-                    return [Refusal("unavailable") for _ in batch]
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, 0.5)
-            else:
-                self._observe_batch(len(batch), time.monotonic() - started)
-                return answers
+        await self._queues.drain()
 
     async def _run_batch(
         self, definition: Definition, batch: Sequence[_Request]
@@ -238,12 +175,12 @@ async def _load_state(
     replays = await connection.execute(sql.REPLAYS, asked)
     version = await campaign.fetchone()
     if version is None or version[0] != definition.version:
-        raise _StaleDefinition
+        raise StaleDefinition
     stock = Stock(prizes=dict(await prizes.fetchall()), offers={})
     for offer_id, offer_version, left, limit_per_member, is_active in await offers.fetchall():
         offer = definition.offers[offer_id]
         if offer.version != offer_version:
-            raise _StaleDefinition
+            raise StaleDefinition
         usable = is_active and not offer.has_pool and can_be_issued(offer.validity, offer.time_zone, now)
         stock.offers[offer_id] = OfferStock(left, limit_per_member, usable)
     needs_marks = not rules.audience.is_everyone

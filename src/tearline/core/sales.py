@@ -242,6 +242,16 @@ def order_number(random: bytes) -> str:
     return "".join(ALPHABET[byte & 31] for byte in random[:NUMBER_LENGTH])
 
 
+def delivers_in_time(is_of_use: bool, issue_left: int | None, quantity: int) -> bool:
+    """Whether an order that was reserved is delivered, now that it is paid: whatever the sale's own state is.
+
+    Args:
+        is_of_use: whether a voucher that is paid now can be used at all.
+        issue_left: of the offer's issue limit, which may have been used up elsewhere or lowered; None without one.
+    """
+    return is_of_use and (issue_left is None or issue_left >= quantity)
+
+
 def delivers_late(stock: ItemStock, quantity: int) -> bool:
     """Whether an order that was released is delivered after all, now that it is paid."""
     return stock.can_be_issued and (stock.left is None or stock.left >= quantity)

@@ -74,7 +74,7 @@ class CounterRequest:
     hold_id: UUID | None = None
     redemption_id: UUID | None = None
     reason: str | None = None
-    deadline_seconds: float = 0.0
+    deadline: float = 0.0
     effect_id: UUID = field(default_factory=new_id)
 
     @property

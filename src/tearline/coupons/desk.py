@@ -8,15 +8,12 @@ commit is in doubt (the server went away) is simply run again: what was committe
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
-
-import structlog
 
 from tearline.core import codes, rotating
 from tearline.core.redemption import decide_prepare, effective_state
@@ -26,12 +23,14 @@ from tearline.core.texts import is_storable
 from tearline.coupons import desk_sql as sql
 from tearline.coupons.counter import CounterAnswer, CounterRequest, Loaded
 from tearline.coupons.desk_batch import OfferCache, counter_of, decide_all, find, granted, load, write
-from tearline.db import Database, is_connection_lost, is_retryable, violated_constraint
+from tearline.db import Database, is_connection_lost
+from tearline.db.desks import run_batch
 from tearline.db.engine import HotConnection
 from tearline.db.groupcommit import GroupCommit
 from tearline.i18n import _
 
-log = structlog.get_logger()
+# Somebody used a request number of this batch at the same moment: now it is there to be seen.
+_COLLISIONS = ("pk_till_request",)
 
 MAXIMUM_NUMBER_LENGTH = 128
 """Characters of a request number."""
@@ -204,7 +203,7 @@ class RedemptionDesk:
     async def _submit(self, request: CounterRequest) -> CounterAnswer:
         caller = _caller(request.actor)
         await self._failed_lookups.check(caller)
-        request.deadline_seconds = time.monotonic() + self._patience_seconds
+        request.deadline = time.monotonic() + self._patience_seconds
         try:
             return await self._queue.submit(request)
         except OverflowError:
@@ -220,35 +219,9 @@ class RedemptionDesk:
             await self._failed_lookups.hit(caller)
 
     async def _process(self, batch: Sequence[CounterRequest]) -> Sequence[CounterAnswer | BaseException]:
-        """Run a batch until it is committed or its patience is at an end."""
-        started = time.monotonic()
-        pause_seconds = 0.02
-        while True:
-            try:
-                answers = await self._run_batch(batch)
-            except Exception as error:
-                if not _may_run_again(error):
-                    return await self._one_by_one(batch, error)
-                if time.monotonic() + pause_seconds > min(request.deadline_seconds for request in batch):
-                    log.warning("redemptions_unavailable", requests=len(batch), error=str(error))
-                    return [Refusal("unavailable") for _request in batch]
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, 0.5)
-            else:
-                self._observe_batch(len(batch), time.monotonic() - started)
-                return answers
-
-    async def _one_by_one(
-        self, batch: Sequence[CounterRequest], error: Exception
-    ) -> Sequence[CounterAnswer | BaseException]:
-        """When a batch can't be committed as a whole: one bad request must not fail the others."""
-        if len(batch) == 1:
-            return [error]
-        log.error("redemption_batch_failed", requests=len(batch), exc_info=error)
-        outcomes: list[CounterAnswer | BaseException] = []
-        for request in batch:
-            outcomes.extend(await self._process([request]))
-        return outcomes
+        return await run_batch(
+            self._run_batch, batch, what="redemptions", observe=self._observe_batch, collisions=_COLLISIONS
+        )
 
     async def _run_batch(self, batch: Sequence[CounterRequest]) -> list[CounterAnswer | BaseException]:
         pool = await self._database.hot_pool()
@@ -348,13 +321,3 @@ def _is_plain(text: str) -> bool:
 
 def _caller(actor: Actor) -> str:
     return f"{actor.kind}:{actor.id}"
-
-
-def _may_run_again(error: Exception) -> bool:
-    """True when the same batch may succeed in a moment: nothing of it was written, or all of it is found."""
-    return (
-        is_retryable(error)
-        or is_connection_lost(error)
-        # Somebody used a request number of this batch at the same moment: now it is there to be seen.
-        or violated_constraint(error) == "pk_till_request"
-    )

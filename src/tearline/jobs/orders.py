@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 
-import structlog
-
-from tearline.core.refusal import Refusal
-from tearline.db import Database, is_connection_lost, is_retryable
-from tearline.db.patience import pause
+from tearline.db import Database
+from tearline.jobs.chores import Chore
 from tearline.sales.desk import SaleDesk
 from tearline.sales.upkeep import expired_orders
 
-log = structlog.get_logger(__name__)
-
-EVERY_SECONDS = 5.0
 ORDERS_PER_ROUND = 1_000
 
 
@@ -45,16 +39,6 @@ async def release_expired(database: Database, desk: SaleDesk, now: datetime) -> 
             return total
 
 
-async def release_forever(database: Database, desk: SaleDesk, stopping: asyncio.Event) -> None:
-    """Release by the clock until ``stopping`` is set; an absent database is waited for."""
-    while not stopping.is_set():
-        try:
-            released = await release_expired(database, desk, datetime.now(UTC))
-            if released:
-                log.info("orders_released", orders=released)
-        except Exception as error:
-            is_busy = isinstance(error, Refusal) and error.reason == "unavailable"
-            if not (is_busy or is_connection_lost(error) or is_retryable(error)):
-                raise
-            log.warning("orders_not_released_yet", error=type(error).__name__)
-        await pause(stopping, EVERY_SECONDS)
+def order_chore(database: Database, desk: SaleDesk) -> Chore:
+    """Releasing, every few seconds."""
+    return Chore("orders_released", 5, lambda now: release_expired(database, desk, now))

@@ -7,24 +7,22 @@ round is a short transaction that skips rows somebody else has locked, so any nu
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.coupons.actions import expire_due, forget_holds, forget_till_requests, release_holds
-from tearline.db import Database, is_connection_lost, is_retryable, transaction
+from tearline.db import Database, transaction
+from tearline.jobs.chores import Chore
 from tearline.members.sign_in import forget_codes
 from tearline.merchants.idempotency import forget_answers
 from tearline.merchants.sessions import forget_ended_sessions
 from tearline.notices.queue import forget_notices
 from tearline.pools.importing import release_stalled
 from tearline.waitingroom.upkeep import forget_calls, forget_entries, forget_samples, forget_solutions
-
-log = structlog.get_logger(__name__)
 
 ROWS_PER_ROUND = 2_000
 
@@ -105,19 +103,6 @@ async def sweep_once(database: Database, sweep: Sweep, now: datetime) -> int:
             return total
 
 
-async def sweep_forever(database: Database, sweep: Sweep, stopping: asyncio.Event) -> None:
-    """Sweep by the clock until ``stopping`` is set; an absent database is waited for."""
-    while not stopping.is_set():
-        try:
-            changed = await sweep_once(database, sweep, datetime.now(UTC))
-            if changed:
-                log.info(sweep.name, rows=changed)
-        except Exception as error:
-            if not (is_connection_lost(error) or is_retryable(error)):
-                raise
-            log.warning("sweep_postponed", sweep=sweep.name, error=type(error).__name__)
-        try:
-            async with asyncio.timeout(sweep.every_seconds):
-                await stopping.wait()
-        except TimeoutError:
-            continue
+def sweep_chores(database: Database) -> list[Chore]:
+    """All sweeps."""
+    return [Chore(sweep.name, sweep.every_seconds, partial(sweep_once, database, sweep)) for sweep in SWEEPS]

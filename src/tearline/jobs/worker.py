@@ -9,10 +9,11 @@ import structlog
 
 from tearline.config import Settings
 from tearline.db import Database
-from tearline.jobs.orders import release_forever
-from tearline.jobs.payments import rounds, work_forever
+from tearline.jobs.chores import do_forever
+from tearline.jobs.orders import order_chore
+from tearline.jobs.payments import payment_chores
 from tearline.jobs.providers import providers_of
-from tearline.jobs.sweeps import SWEEPS, sweep_forever
+from tearline.jobs.sweeps import sweep_chores
 from tearline.notices.sender import NoticeSender
 from tearline.web.paying import close_all, payment_providers
 from tearline.web.services import make_sale_desk
@@ -31,14 +32,16 @@ async def run(settings: Settings) -> None:
         sender = NoticeSender(database, providers_of(settings))
         sale_desk = make_sale_desk(settings, database)
         payments = payment_providers(settings)
+        chores = [
+            *sweep_chores(database),
+            order_chore(database, sale_desk),
+            *payment_chores(database, sale_desk, payments),
+        ]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(sender.run())
-                for sweep in SWEEPS:
-                    group.create_task(sweep_forever(database, sweep, stopping))
-                group.create_task(release_forever(database, sale_desk, stopping))
-                for round_ in rounds(database, sale_desk, payments):
-                    group.create_task(work_forever(round_, stopping))
+                for chore in chores:
+                    group.create_task(do_forever(chore, stopping))
                 log.info("worker_started")
                 await stopping.wait()
                 sender.stop()

@@ -9,24 +9,21 @@ stands on the order. So a batch whose commit is in doubt (the server went away) 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from tearline.core.keys import KEY_SENTENCE, is_good_key
 from tearline.core.refusal import Refusal
 from tearline.core.sales import MAXIMUM_PER_ORDER
-from tearline.db import Database, is_connection_lost, is_retryable, violated_constraint
-from tearline.db.groupcommit import GroupCommit
+from tearline.db import Database
+from tearline.db.desks import DefinitionQueues
 from tearline.i18n import _
 from tearline.sales.definitions import Definition, load_definition
 from tearline.sales.desk_batch import Batch, write
-from tearline.sales.desk_load import StaleDefinition, load
+from tearline.sales.desk_load import load
 from tearline.sales.desk_state import (
     Answer,
     OrderAnswer,
@@ -39,8 +36,6 @@ from tearline.sales.desk_state import (
 )
 
 __all__ = ["OrderAnswer", "Released", "SaleDesk", "Settled"]
-
-log = structlog.get_logger()
 
 RELEASE_REASONS = ("expired", "failed", "cancelled")
 # A number or code that was drawn before is drawn again; a key that was used at the same moment in another sale is
@@ -74,13 +69,17 @@ class SaleDesk:
         self._database = database
         self._clock = clock
         self._patience_seconds = patience_seconds
-        self._maximum_batch = maximum_batch
-        self._observe_batch = observe_batch
         self.notice_channel = notice_channel
         self._wallet_address = wallet_address
-        self._definitions: dict[str, Definition] = {}
-        self._queues: dict[str, GroupCommit[Request, Answer]] = {}
-        self._opening: dict[str, asyncio.Task[GroupCommit[Request, Answer]]] = {}
+        self._queues: DefinitionQueues[Definition, Request, Answer] = DefinitionQueues(
+            database,
+            load_definition,
+            self._run_batch,
+            what="sales",
+            observe=observe_batch,
+            collisions=_COLLISIONS,
+            maximum_batch=maximum_batch,
+        )
 
     async def order(
         self,
@@ -112,7 +111,7 @@ class SaleDesk:
         if quantity > MAXIMUM_PER_ORDER:
             raise Refusal("order_too_large", most=MAXIMUM_PER_ORDER)
         request = OrderRequest(member_id, epoch, item_id, quantity, idempotency_key, self._deadline())
-        answer = await self._submit(campaign_code, request)
+        answer = await self._queues.submit(campaign_code, request)
         assert isinstance(answer, OrderAnswer)
         return answer
 
@@ -131,7 +130,7 @@ class SaleDesk:
                 the order's; ``unavailable``.
         """
         request = SettleRequest(member_id, order_id, payment_id, charge, self._deadline())
-        answer = await self._submit(campaign_code, request)
+        answer = await self._queues.submit(campaign_code, request)
         assert isinstance(answer, Settled)
         return answer
 
@@ -147,88 +146,16 @@ class SaleDesk:
         if reason not in RELEASE_REASONS:
             raise ValueError(f"no such reason: {reason!r}")
         request = ReleaseRequest(member_id, order_id, reason, self._deadline())
-        answer = await self._submit(campaign_code, request)
+        answer = await self._queues.submit(campaign_code, request)
         assert isinstance(answer, Released)
         return answer
 
     async def drain(self) -> None:
         """Wait until every request taken so far has been answered."""
-        for queue in list(self._queues.values()):
-            await queue.drain()
+        await self._queues.drain()
 
     def _deadline(self) -> float:
         return time.monotonic() + self._patience_seconds
-
-    async def _submit(self, code: str, request: Request) -> Answer:
-        queue = self._queues.get(code) or await self._queue_of(code)
-        try:
-            return await queue.submit(request)
-        except OverflowError:
-            raise Refusal("unavailable") from None
-
-    async def _queue_of(self, code: str) -> GroupCommit[Request, Answer]:
-        # A rush on a fresh process: the first request loads the sale, the others wait for that.
-        opening = self._opening.get(code)
-        if opening is None:
-            opening = self._opening[code] = asyncio.create_task(self._open_queue(code))
-            opening.add_done_callback(lambda _task: self._opening.pop(code, None))
-        return await asyncio.shield(opening)
-
-    async def _open_queue(self, code: str) -> GroupCommit[Request, Answer]:
-        if await self._load(code) is None:
-            raise Refusal("not_found")
-
-        async def process(batch: Sequence[Request]) -> Sequence[Answer | BaseException]:
-            return await self._process(code, batch)
-
-        queue = self._queues[code] = GroupCommit(process, maximum_batch=self._maximum_batch)
-        return queue
-
-    async def _load(self, code: str) -> Definition | None:
-        try:
-            async with self._database.connection() as connection:
-                definition = await load_definition(connection, code)
-        except Exception as error:
-            if is_connection_lost(error):
-                raise Refusal("unavailable") from error
-            raise
-        if definition is not None:
-            self._definitions[code] = definition
-        return definition
-
-    async def _process(self, code: str, batch: Sequence[Request]) -> Sequence[Answer | BaseException]:
-        """Run a batch until it is committed or its patience is at an end."""
-        started = time.monotonic()
-        pause_seconds = 0.02
-        while True:
-            try:
-                answers = await self._run_batch(self._definitions[code], batch)
-            except StaleDefinition:
-                if await self._load(code) is None:
-                    return [Refusal("not_found")] * len(batch)
-            except Exception as error:
-                if not _may_run_again(error):
-                    return await self._one_by_one(code, batch, error)
-                if time.monotonic() + pause_seconds > min(request.deadline for request in batch):
-                    log.warning("sales_unavailable", campaign=code, requests=len(batch), error=str(error))
-                    return [Refusal("unavailable") for _request in batch]
-                await asyncio.sleep(pause_seconds)
-                pause_seconds = min(pause_seconds * 2, 0.5)
-            else:
-                self._observe_batch(len(batch), time.monotonic() - started)
-                return answers
-
-    async def _one_by_one(
-        self, code: str, batch: Sequence[Request], error: Exception
-    ) -> Sequence[Answer | BaseException]:
-        """When a batch can't be committed as a whole: one bad request must not fail the others."""
-        if len(batch) == 1:
-            return [error]
-        log.error("sale_batch_failed", campaign=code, requests=len(batch), exc_info=error)
-        outcomes: list[Answer | BaseException] = []
-        for request in batch:
-            outcomes.extend(await self._process(code, [request]))
-        return outcomes
 
     async def _run_batch(self, definition: Definition, batch: Sequence[Request]) -> Sequence[Any]:
         pool = await self._database.hot_pool()
@@ -248,8 +175,3 @@ class SaleDesk:
                 wallet_address=self._wallet_address,
             )
         return answers
-
-
-def _may_run_again(error: Exception) -> bool:
-    """True when the same batch may succeed in a moment: nothing of it was written, or all of it is found."""
-    return is_retryable(error) or is_connection_lost(error) or violated_constraint(error) in _COLLISIONS

@@ -18,6 +18,7 @@ from tearline.core.sales import (
     RESERVATION_LASTS,
     commission_of,
     decide_order,
+    delivers_in_time,
     delivers_late,
     order_number,
 )
@@ -29,7 +30,6 @@ from tearline.sales.definitions import Definition
 from tearline.sales.desk_state import (
     Answer,
     Decided,
-    Item,
     NewOrder,
     Order,
     OrderAnswer,
@@ -155,7 +155,8 @@ class Batch:
         buyer = self._state.members[order.member_id].buyer
         order.is_changed = True
         if order.state == "reserved":
-            can_deliver = self._can_deliver_reserved(item, order.quantity)
+            issue_left = self._state.offers[order.offer_id].issue_left
+            can_deliver = delivers_in_time(item.definition.is_of_use(self._now), issue_left, order.quantity)
         else:
             can_deliver = delivers_late(self._state.stock_of(item, self._now), order.quantity)
             # An order of codes of ours stays one, should the offer have been given a pool meanwhile.
@@ -172,7 +173,7 @@ class Batch:
             return False
         order.coupon_ids = [new_id() for _ in range(order.quantity)]
         if pool is not None:
-            pool.sell(order.positions, order)
+            pool.sell(order.positions, order.id, order.member_id, order.coupon_ids)
         item.count(reserved=-order.quantity, sold=order.quantity)
         offer = self._state.offers[order.offer_id]
         if offer.issue_left is not None:
@@ -180,11 +181,6 @@ class Batch:
         order.state = "paid"
         self.decided.sold.append(order)
         return True
-
-    def _can_deliver_reserved(self, item: Item, quantity: int) -> bool:
-        """What was reserved is delivered, unless the offer's limit was used up or lowered, or its time is over."""
-        issue_left = self._state.offers[item.definition.offer_id].issue_left
-        return item.definition.is_of_use(self._now) and (issue_left is None or issue_left >= quantity)
 
     def _release(self, request: ReleaseRequest) -> Released:
         order = self._order_of(request)

@@ -11,7 +11,9 @@ from psycopg.rows import TupleRow
 
 from tearline.core.audience import marks_of
 from tearline.core.sales import Buyer
+from tearline.core.taking import Pool
 from tearline.db.arrays import array, ids, quoted_array
+from tearline.db.desks import StaleDefinition
 from tearline.db.engine import HotConnection
 from tearline.sales import desk_sql as sql
 from tearline.sales.definitions import Definition
@@ -23,7 +25,6 @@ from tearline.sales.desk_state import (
     OrderAnswer,
     OrderRequest,
     Payment,
-    Pool,
     ReleaseRequest,
     Request,
     SettleRequest,
@@ -37,10 +38,6 @@ _ANSWER = (
     "order_id", "number", "campaign_id", "item_id", "quantity", "amount", "currency", "state", "reserved_until",
 )  # fmt: skip
 """The columns of ``REPLAYS`` after the first."""
-
-
-class StaleDefinition(Exception):  # noqa: N818 - a signal to load the definition again, never shown
-    """The locked rows have other versions than the definition in memory."""
 
 
 async def load(connection: HotConnection, definition: Definition, batch: Sequence[Request]) -> State:

@@ -23,9 +23,8 @@ from tearline.core.keys import KEY_SENTENCE, is_good_key
 from tearline.core.refusal import Refusal
 from tearline.db import Database
 from tearline.db.arrays import quoted_array
+from tearline.db.desks import Queues, run_batch
 from tearline.db.engine import HotConnection
-from tearline.db.groupcommit import GroupCommit
-from tearline.db.patience import patiently
 from tearline.waitingroom import door_sql as sql
 from tearline.waitingroom.tokens import Pass, Ticket
 
@@ -79,9 +78,8 @@ class DoorDesk:
         self._database = database
         self._clock = clock
         self._patience_seconds = patience_seconds
-        self._maximum_batch = maximum_batch
         self._observe_batch = observe_batch
-        self._queues: dict[UUID, GroupCommit[_Request, Pass]] = {}
+        self._queues: Queues[UUID, _Request, Pass] = Queues(self._process, maximum_batch=maximum_batch)
 
     async def exchange(self, ticket: Ticket, exchange_key: str, member_id: UUID | None) -> Pass:
         """The pass for a called ticket; the same again for the same key.
@@ -98,7 +96,7 @@ class DoorDesk:
         """
         if not is_good_key(exchange_key):
             raise Refusal("invalid", fields={"exchange_key": KEY_SENTENCE})
-        return await self._submit(
+        return await self._queues.submit(
             ticket.room_id, _Exchange(ticket, exchange_key, member_id, self._deadline())
         )
 
@@ -108,7 +106,7 @@ class DoorDesk:
         Raises:
             Refusal: ``pass_taken``, ``pass_ended``, ``pass_required``, ``unavailable``.
         """
-        return await self._submit(held.room_id, _Binding(held, member_id, self._deadline()))
+        return await self._queues.submit(held.room_id, _Binding(held, member_id, self._deadline()))
 
     async def leave(self, held: Pass, how: str = "left") -> None:
         """Give a place back; leaving twice does no harm.
@@ -119,35 +117,22 @@ class DoorDesk:
         Raises:
             Refusal: ``unavailable``.
         """
-        await self._submit(held.room_id, _Departure(held, how, self._deadline()))
+        await self._queues.submit(held.room_id, _Departure(held, how, self._deadline()))
 
     async def drain(self) -> None:
         """Wait until everyone who came so far has been answered."""
-        for queue in list(self._queues.values()):
-            await queue.drain()
+        await self._queues.drain()
 
     def _deadline(self) -> float:
         return time.monotonic() + self._patience_seconds
 
-    async def _submit(self, room_id: UUID, request: _Request) -> Pass:
-        queue = self._queues.get(room_id)
-        if queue is None:
-
-            async def process(batch: Sequence[_Request]) -> Sequence[Pass | BaseException]:
-                return await self._process(room_id, batch)
-
-            queue = self._queues[room_id] = GroupCommit(process, maximum_batch=self._maximum_batch)
-        try:
-            return await queue.submit(request)
-        except OverflowError:
-            raise Refusal("unavailable") from None
-
     async def _process(self, room_id: UUID, batch: Sequence[_Request]) -> Sequence[Pass | BaseException]:
-        started = time.monotonic()
-        deadline = min(request.deadline for request in batch)
-        answers = await patiently(lambda: self._run_batch(room_id, batch), deadline, what="door")
-        self._observe_batch(len(batch), time.monotonic() - started)
-        return answers
+        return await run_batch(
+            lambda requests: self._run_batch(room_id, requests),
+            batch,
+            what="door",
+            observe=self._observe_batch,
+        )
 
     async def _run_batch(self, room_id: UUID, batch: Sequence[_Request]) -> Sequence[Pass | BaseException]:
         pool = await self._database.hot_pool()

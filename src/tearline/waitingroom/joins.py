@@ -15,8 +15,7 @@ from uuid import UUID
 from tearline.core.refusal import Refusal
 from tearline.core.rooms import JOINABLE
 from tearline.db import Database
-from tearline.db.groupcommit import GroupCommit
-from tearline.db.patience import patiently
+from tearline.db.desks import Queues, run_batch
 from tearline.waitingroom.tokens import Ticket
 
 MAXIMUM_GROUP = 4096
@@ -73,7 +72,9 @@ class JoinDesk:
         self._clock = clock
         self._patience_seconds = patience_seconds
         self._observe_batch = observe_batch
-        self._queues: dict[UUID, GroupCommit[_Join, Ticket]] = {}
+        self._queues: Queues[UUID, _Join, Ticket] = Queues(
+            self._process, maximum_batch=MAXIMUM_GROUP, maximum_waiting=100_000
+        )
 
     async def join(self, room_id: UUID, solution: Solution | None = None) -> Ticket:
         """A ticket with the next number of the room's present round.
@@ -85,31 +86,17 @@ class JoinDesk:
             Refusal: ``room_closed``, ``room_ended``, ``wrong_proof`` when the solution was used before,
                 ``unavailable``.
         """
-        queue = self._queues.get(room_id)
-        if queue is None:
-
-            async def process(batch: Sequence[_Join]) -> Sequence[Ticket | BaseException]:
-                return await self._process(room_id, batch)
-
-            queue = self._queues[room_id] = GroupCommit(
-                process, maximum_batch=MAXIMUM_GROUP, maximum_waiting=100_000
-            )
-        try:
-            return await queue.submit(_Join(solution, time.monotonic() + self._patience_seconds))
-        except OverflowError:
-            raise Refusal("unavailable") from None
+        join = _Join(solution, time.monotonic() + self._patience_seconds)
+        return await self._queues.submit(room_id, join)
 
     async def drain(self) -> None:
         """Wait until everyone who asked so far has been answered."""
-        for queue in list(self._queues.values()):
-            await queue.drain()
+        await self._queues.drain()
 
     async def _process(self, room_id: UUID, batch: Sequence[_Join]) -> Sequence[Ticket | BaseException]:
-        started = time.monotonic()
-        deadline = min(join.deadline for join in batch)
-        tickets = await patiently(lambda: self._number(room_id, batch), deadline, what="joins")
-        self._observe_batch(len(batch), time.monotonic() - started)
-        return tickets
+        return await run_batch(
+            lambda joins: self._number(room_id, joins), batch, what="joins", observe=self._observe_batch
+        )
 
     async def _number(self, room_id: UUID, batch: Sequence[_Join]) -> Sequence[Ticket | BaseException]:
         pool = await self._database.hot_pool()
