@@ -6,6 +6,7 @@ import io
 import re
 import zlib
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,12 +15,12 @@ from sqlalchemy import select
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, Actor, command_actor
-from tearline.core.sales import commission_of
 from tearline.db import Database, new_id
+from tearline.sales import statements
 from tearline.sales.desk import SaleDesk
 from tearline.sales.model import VoucherOrder
-from tearline.sales.statements import Statement, as_pdf, as_xlsx, currencies_of, statement
-from tests.sale_worlds import COMMISSION, PRICE, Sale, make_sale, order, settle
+from tearline.sales.statements import Statement, as_pdf, as_xlsx, currencies_of, statement, statement_file
+from tests.sale_worlds import Sale, make_sale, order, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -45,17 +46,26 @@ async def drawn_up(database: Database, sale: Sale, actor: Actor = ACTOR) -> Stat
         return await statement(connection, actor, sale.merchant_id, "THB", *JUNE, "Asia/Bangkok")
 
 
+async def a_file(
+    database: Database, sale: Sale, kind: Literal["xlsx", "pdf"], language: str = "en"
+) -> tuple[str, bytes]:
+    return await statement_file(
+        database, ACTOR, sale.merchant_id, "THB", *JUNE, "Asia/Bangkok", kind=kind, language=language
+    )
+
+
 async def test_a_statement_sums_what_was_paid(database: Database) -> None:
     sale = await sold(database)
     drawn = await drawn_up(database, sale)
     async with database.connection() as connection:
         paid = (await connection.execute(select(VoucherOrder).where(VoucherOrder.state == "paid"))).all()
         assert await currencies_of(connection, ACTOR, sale.merchant_id, *JUNE) == ["THB"]
-    assert len(paid) == len(drawn.orders) == drawn.totals.orders == 3
+    assert len(paid) == drawn.totals.orders == 3
     assert drawn.totals.vouchers == 6
-    assert drawn.totals.amount == 6 * PRICE == sum(one.amount for one in paid)
-    assert drawn.totals.commission == sum(commission_of(n * PRICE, COMMISSION) for n in (1, 2, 3))
-    assert drawn.totals.payable == drawn.totals.amount - drawn.totals.commission
+    assert drawn.totals.amount == 159_000 == sum(one.amount for one in paid)
+    # 12.5 % of 265, 530 and 795 baht, each rounded to the satang, half a one up.
+    assert drawn.totals.commission == 3_313 + 6_625 + 9_938
+    assert drawn.totals.payable == 139_124
     days = [(line.day.isoformat(), line.totals.vouchers) for line in drawn.lines]
     assert sorted(days) == [("2026-06-27", 1), ("2026-06-28", 2), ("2026-06-28", 3)]
 
@@ -72,12 +82,15 @@ async def test_the_period_is_half_open(database: Database) -> None:
             await statement(connection, ACTOR, sale.merchant_id, "THB", MIDNIGHT, MIDNIGHT, "Asia/Bangkok")
     assert (before.totals.orders, after.totals.orders, nothing.totals.orders) == (1, 2, 0)
     assert before.totals + after.totals == (await drawn_up(database, sale)).totals
-    assert as_pdf(nothing).startswith(b"%PDF-") and as_xlsx(nothing, "th")
+    assert as_pdf(nothing).startswith(b"%PDF-") and as_xlsx(nothing, [], "th")
 
 
 async def test_the_workbook_says_the_same(database: Database) -> None:
-    drawn = await drawn_up(database, await sold(database))
-    workbook = CalamineWorkbook.from_filelike(io.BytesIO(as_xlsx(drawn, "en")))
+    sale = await sold(database)
+    drawn = await drawn_up(database, sale)
+    name, content = await a_file(database, sale, "xlsx")
+    assert name == "statement-bistro-THB-2026-06-01.xlsx"
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
     assert workbook.sheet_names == ["Summary", "Orders"]
     summary = workbook.get_sheet_by_name("Summary").to_python()
     assert summary[0][:2] == ["Partner", "Bistro (bistro)"]
@@ -86,12 +99,22 @@ async def test_the_workbook_says_the_same(database: Database) -> None:
     in_minor_units = [round(value * 100) for value in total[5:8]]
     assert in_minor_units == [drawn.totals.amount, drawn.totals.commission, drawn.totals.payable]
     orders = workbook.get_sheet_by_name("Orders").to_python()[1:]
-    assert [row[1] for row in orders] == [one.number for one in drawn.orders]
+    async with database.connection() as connection:
+        paid = select(VoucherOrder.number).where(VoucherOrder.state == "paid").order_by(VoucherOrder.paid_at)
+        assert [row[1] for row in orders] == list(await connection.scalars(paid))
     assert sum(round(row[8] * 100) for row in orders) == drawn.totals.payable
     assert orders[0][0].isoformat() == "2026-06-27T23:59:59", "in the statement's own time zone"
-    assert as_xlsx(drawn, "en") == as_xlsx(drawn, "en"), "the same file whenever it is asked for"
-    chinese = CalamineWorkbook.from_filelike(io.BytesIO(as_xlsx(drawn, "zh-Hant")))
-    assert len(chinese.sheet_names) == 2
+    assert await a_file(database, sale, "xlsx") == (name, content), "the same file whenever it is asked for"
+    chinese = await a_file(database, sale, "xlsx", "zh-Hant")
+    assert CalamineWorkbook.from_filelike(io.BytesIO(chinese[1])).sheet_names == ["摘要", "訂單"]
+
+
+async def test_a_workbook_has_its_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sale = await sold(database)
+    monkeypatch.setattr(statements, "MOST_ORDERS", 2)
+    with pytest.raises(Refusal, match="invalid"):
+        await a_file(database, sale, "xlsx")
+    assert (await a_file(database, sale, "pdf"))[1].startswith(b"%PDF-"), "the days alone are as few as ever"
 
 
 async def test_the_document_says_the_same(database: Database) -> None:

@@ -6,11 +6,12 @@ time. Amounts are summed as the integers that they are; the commission was round
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,12 +19,13 @@ import xlsxwriter
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
-from sqlalchemy import Row, func, select
+from sqlalchemy import Result, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.spreadsheets import neutralised
+from tearline.db import Database
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import day, major_units, minor_digits, money
 from tearline.merchants.model import Merchant
@@ -31,7 +33,7 @@ from tearline.offers.model import Offer
 from tearline.sales.model import VoucherOrder
 
 MOST_ORDERS = 500_000
-"""Orders that one statement lists at the most; a longer one is asked for in shorter periods."""
+"""Orders that one workbook lists at the most; a longer one is asked for in shorter periods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,6 @@ class Statement:
         starts_at, ends_at: the period, half-open.
         time_zone: that the days are of.
         lines: by day, then by offer.
-        orders: in the order of their payment.
     """
 
     merchant_id: UUID
@@ -87,12 +88,16 @@ class Statement:
     starts_at: datetime
     ends_at: datetime
     lines: Sequence[DayLine]
-    orders: Sequence[Row[Any]]
 
     @property
     def totals(self) -> Totals:
         """Of the whole period."""
         return sum((line.totals for line in self.lines), Totals())
+
+    def file_name(self, kind: str) -> str:
+        """What a file of it is called."""
+        first_day = self.starts_at.astimezone(ZoneInfo(self.time_zone)).date()
+        return f"statement-{self.merchant_code}-{self.currency}-{first_day}.{kind}"
 
 
 async def currencies_of(
@@ -118,8 +123,7 @@ async def statement(
     """Draw up a statement.
 
     Raises:
-        Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins or holds
-            more than ``MOST_ORDERS``.
+        Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins.
     """
     _require(actor, merchant_id)
     if starts_at >= ends_at:
@@ -129,27 +133,6 @@ async def statement(
     ).one_or_none()
     if merchant is None:
         raise Refusal("not_found")
-    where = (*_paid(merchant_id, starts_at, ends_at), VoucherOrder.currency == currency)
-    orders: list[Row[Any]] = list(
-        await connection.execute(
-            select(
-                VoucherOrder.paid_at,
-                VoucherOrder.number,
-                Offer.code,
-                Offer.names,
-                VoucherOrder.quantity,
-                VoucherOrder.unit_price,
-                VoucherOrder.amount,
-                VoucherOrder.commission,
-            )
-            .join(Offer, Offer.id == VoucherOrder.offer_id)
-            .where(*where)
-            .order_by(VoucherOrder.paid_at, VoucherOrder.id)
-            .limit(MOST_ORDERS + 1)
-        )
-    )
-    if len(orders) > MOST_ORDERS:
-        raise Refusal("invalid", fields={"ends_at": _("These are too many orders for one statement.")})
     local_day = func.date(func.timezone(time_zone, VoucherOrder.paid_at))
     days = await connection.execute(
         select(
@@ -163,7 +146,7 @@ async def statement(
             func.sum(VoucherOrder.commission).label("commission"),
         )
         .join(Offer, Offer.id == VoucherOrder.offer_id)
-        .where(*where)
+        .where(*_paid(merchant_id, starts_at, ends_at), VoucherOrder.currency == currency)
         .group_by(local_day, Offer.id)
         .order_by(local_day, Offer.code)
     )
@@ -185,12 +168,70 @@ async def statement(
             )
             for row in days
         ],
-        orders=orders,
     )
 
 
-def as_xlsx(drawn: Statement, language: str) -> bytes:
-    """The statement as a workbook: a summary by day, and every order."""
+async def statement_file(
+    database: Database,
+    actor: Actor,
+    merchant_id: UUID,
+    currency: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    time_zone: str,
+    *,
+    kind: Literal["xlsx", "pdf"],
+    language: str,
+) -> tuple[str, bytes]:
+    """A statement as a file: its name and content. A workbook has every order, a PDF the days.
+
+    Raises:
+        Refusal: as ``statement``; ``invalid`` for a workbook of more than ``MOST_ORDERS``.
+    """
+    async with database.connection() as connection:
+        # One snapshot: the days and the orders of a period that is not over must say the same.
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        drawn = await statement(connection, actor, merchant_id, currency, starts_at, ends_at, time_zone)
+        orders = await paid_orders(connection, drawn) if kind == "xlsx" else ()
+    # Thousands of orders take their time to be written; others are answered meanwhile.
+    if kind == "xlsx":
+        content = await asyncio.to_thread(as_xlsx, drawn, orders, language)
+    else:
+        content = await asyncio.to_thread(as_pdf, drawn)
+    return drawn.file_name(kind), content
+
+
+async def paid_orders(connection: AsyncConnection, drawn: Statement) -> Sequence[Row[Any]]:
+    """The orders that a statement sums, in the order of their payment."""
+    if drawn.totals.orders > MOST_ORDERS:
+        raise Refusal("invalid", fields={"ends_at": _("These are too many orders for one statement.")})
+    rows: Result[Any] = await connection.execute(
+        select(
+            VoucherOrder.paid_at,
+            VoucherOrder.number,
+            Offer.code,
+            Offer.names,
+            VoucherOrder.quantity,
+            VoucherOrder.unit_price,
+            VoucherOrder.amount,
+            VoucherOrder.commission,
+        )
+        .join(Offer, Offer.id == VoucherOrder.offer_id)
+        .where(
+            *_paid(drawn.merchant_id, drawn.starts_at, drawn.ends_at),
+            VoucherOrder.currency == drawn.currency,
+        )
+        .order_by(VoucherOrder.paid_at, VoucherOrder.id)
+    )
+    return rows.all()
+
+
+def as_xlsx(drawn: Statement, orders: Sequence[Row[Any]], language: str) -> bytes:
+    """The statement as a workbook: a summary by day, and every order.
+
+    Args:
+        orders: as of ``paid_orders``.
+    """
     file = io.BytesIO()
     workbook = xlsxwriter.Workbook(file, {"constant_memory": True})
     # The same file whenever it is asked for.
@@ -205,11 +246,12 @@ def as_xlsx(drawn: Statement, language: str) -> bytes:
     summary.set_column(0, 0, 14)
     summary.set_column(1, 2, 28)
     summary.set_column(3, 7, 15)
-    for number, (label, value) in enumerate(_head(drawn, language)):
+    head = _head(drawn, language)
+    for number, (label, value) in enumerate(head):
         summary.write_string(number, 0, label, strong)
         summary.write_string(number, 1, neutralised(value))
-    first = len(_head(drawn, language)) + 1
-    for column, label in enumerate(_headings(_DAY_HEADINGS, drawn, language)):
+    first = len(head) + 1
+    for column, label in enumerate(_headings(_DAY_HEADINGS, language)):
         summary.write_string(first, column, label, strong)
     row = first
     for line in drawn.lines:
@@ -221,24 +263,24 @@ def as_xlsx(drawn: Statement, language: str) -> bytes:
     summary.write_string(row + 1, 0, translate(language, _("Total")), strong)
     _write_totals(summary, row + 1, drawn.totals, drawn.currency, strong_amount)
 
-    orders = workbook.add_worksheet(translate(language, _("Orders"))[:31])
-    orders.set_column(0, 3, 20)
-    orders.set_column(4, 8, 15)
-    for column, label in enumerate(_headings(_ORDER_HEADINGS, drawn, language)):
-        orders.write_string(0, column, label, strong)
+    sheet = workbook.add_worksheet(translate(language, _("Orders"))[:31])
+    sheet.set_column(0, 3, 20)
+    sheet.set_column(4, 8, 15)
+    for column, label in enumerate(_headings(_ORDER_HEADINGS, language)):
+        sheet.write_string(0, column, label, strong)
     zone = ZoneInfo(drawn.time_zone)
-    for row, order in enumerate(drawn.orders, start=1):
-        orders.write_datetime(
+    for row, order in enumerate(orders, start=1):
+        sheet.write_datetime(
             row, 0, order.paid_at.astimezone(zone).replace(tzinfo=None, microsecond=0), moments
         )
-        orders.write_string(row, 1, order.number)
-        orders.write_string(row, 2, neutralised(order.code))
-        orders.write_string(row, 3, neutralised(localised(order.names, language)))
-        orders.write_number(row, 4, order.quantity)
+        sheet.write_string(row, 1, order.number)
+        sheet.write_string(row, 2, neutralised(order.code))
+        sheet.write_string(row, 3, neutralised(localised(order.names, language)))
+        sheet.write_number(row, 4, order.quantity)
         for column, value in enumerate(
             (order.unit_price, order.amount, order.commission, order.amount - order.commission), start=5
         ):
-            orders.write_number(row, column, float(major_units(value, drawn.currency)), amount)
+            sheet.write_number(row, column, float(major_units(value, drawn.currency)), amount)
     workbook.close()
     return file.getvalue()
 
@@ -270,7 +312,7 @@ def as_pdf(drawn: Statement) -> bytes:
         line_height=5.5,
         borders_layout="HORIZONTAL_LINES",
     ) as table:
-        table.row(list(_headings(_DAY_HEADINGS, drawn, "en")))
+        table.row(list(_headings(_DAY_HEADINGS, "en")))
         for cells in _printed(drawn):
             table.row(cells)
         table.row(
@@ -289,7 +331,7 @@ _ORDER_HEADINGS = (
 )  # fmt: skip
 
 
-def _headings(names: Sequence[str], drawn: Statement, language: str) -> Iterator[str]:
+def _headings(names: Sequence[str], language: str) -> Iterator[str]:
     return (translate(language, name) for name in names)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,11 +17,11 @@ from tearline.core.roles import Actor
 from tearline.i18n import _
 from tearline.sales import actions, reads
 from tearline.sales.figures import sale_figures
-from tearline.sales.statements import as_pdf, as_xlsx, statement
+from tearline.sales.statements import statement, statement_file
 from tearline.web.access import GivenServices
 from tearline.web.api.campaign_shapes import CampaignAnswer
 from tearline.web.api.campaigns import answer_of, campaign_id_of
-from tearline.web.api.downloads import PDF, XLSX, StatementDownload, attachment
+from tearline.web.api.downloads import PDF, XLSX, StatementDownload
 from tearline.web.api.sale_shapes import (
     ItemAnswer,
     ItemChange,
@@ -37,6 +36,7 @@ from tearline.web.api.sale_shapes import (
     statement_answer,
 )
 from tearline.web.api.support import AnyRequest, GivenKey, IdempotencyKey, problems, write
+from tearline.web.ui.exports import attachment
 
 _ITEM_REASONS = ("changed_meanwhile", "not_editable", "idempotency_key_reused")
 _ITEM_PROBLEMS = problems(*_ITEM_REASONS, "inventory_lowered", has_body=True)
@@ -159,23 +159,16 @@ async def get_statement(
     actor.require("sales.read")
     zone = services.settings.time_zone if time_zone is None else time_zone
     _refuse_nonsense(zone, first_day, day_after)
-    async with services.database.connection() as connection:
-        drawn = await statement(
-            connection,
-            actor,
-            merchant_id,
-            currency,
-            start_of_day(first_day, zone),
-            start_of_day(day_after, zone),
-            zone,
-        )
+    bounds = (start_of_day(first_day, zone), start_of_day(day_after, zone))
     if file_format == "json":
+        async with services.database.connection() as connection:
+            drawn = await statement(connection, actor, merchant_id, currency, *bounds, zone)
         return Response(statement_answer(drawn))
-    # Thousands of orders take their time to be written; others are answered meanwhile.
-    made = await asyncio.to_thread(as_xlsx, drawn, "en") if file_format == "xlsx" else as_pdf(drawn)
-    name = f"statement-{drawn.merchant_code}-{currency}-{first_day}.{file_format}"
+    name, content = await statement_file(
+        services.database, actor, merchant_id, currency, *bounds, zone, kind=file_format, language="en"
+    )
     media_type = XLSX if file_format == "xlsx" else PDF
-    return Response(made, media_type=media_type, headers=attachment(name))  # type: ignore[arg-type]
+    return Response(content, media_type=media_type, headers=attachment(name))  # type: ignore[arg-type]
 
 
 def _refuse_nonsense(zone: str, first_day: date, day_after: date) -> None:

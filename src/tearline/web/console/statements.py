@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, datetime, timedelta
-from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,10 +13,10 @@ from tearline.core.offers import start_of_day
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.merchants.reads import merchant_by_id
-from tearline.sales.statements import as_pdf, as_xlsx, currencies_of, statement
+from tearline.sales.statements import currencies_of, statement, statement_file
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.support import show
-from tearline.web.ui.exports import XLSX_MEDIA_TYPE
+from tearline.web.ui.exports import XLSX_MEDIA_TYPE, attachment
 from tearline.web.ui.forms import BoundForm, Day, Form
 from tearline.web.ui.page import language_of, settings_of
 
@@ -61,7 +58,7 @@ async def show_statement(
 
 
 @get("/merchants/{merchant_id:uuid}/statement/file")
-async def statement_file(
+async def download_statement(
     request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[bytes]:
     """One statement as XLSX, with every order, or as PDF."""
@@ -75,21 +72,19 @@ async def statement_file(
     async with services.database.connection() as connection:
         if currency not in await currencies_of(connection, actor, merchant_id, *bounds):
             raise Refusal("not_found")
-        drawn = await statement(connection, actor, merchant_id, currency, *bounds, zone)
     is_excel = request.query_params.get("format") == "xlsx"
-    # Thousands of orders take their time to be written; others are answered meanwhile.
-    make: Any = (as_xlsx, drawn, language_of(request)) if is_excel else (as_pdf, drawn)
-    content = await asyncio.to_thread(*make)
-    ending = "xlsx" if is_excel else "pdf"
-    name = f"statement-{drawn.merchant_code}-{currency}-{form.values['from']}.{ending}"
-    return Response(
-        content,
-        media_type=XLSX_MEDIA_TYPE if is_excel else "application/pdf",
-        headers={
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
-            "cache-control": "no-store",
-        },
+    name, content = await statement_file(
+        services.database,
+        actor,
+        merchant_id,
+        currency,
+        *bounds,
+        zone,
+        kind="xlsx" if is_excel else "pdf",
+        language=language_of(request),
     )
+    media_type = XLSX_MEDIA_TYPE if is_excel else "application/pdf"
+    return Response(content, media_type=media_type, headers=attachment(name))
 
 
 def _period(request: AnyRequest, now: datetime, zone: str) -> BoundForm:
@@ -114,4 +109,4 @@ def _bounds(form: BoundForm, zone: str) -> tuple[datetime, datetime]:
     )
 
 
-HANDLERS = [show_statement, statement_file]
+HANDLERS = [show_statement, download_statement]
