@@ -19,6 +19,7 @@ from tearline.cli.demo.offers_dining import DINING
 from tearline.cli.demo.offers_outings import OUTINGS
 from tearline.cli.demo.offers_retail import RETAIL
 from tearline.cli.demo.offers_services import PLATFORM, SERVICES
+from tearline.cli.demo.offers_vouchers import VOUCHERS
 from tearline.cli.demo.places import DISTRICTS, store_addresses, store_names
 from tearline.cli.demo.shapes import CURRENCY, TIME_ZONE, CampaignSeed, MerchantSeed, OfferSeed, dollars
 from tearline.cli.demo.staff_data import COUNTER_STAFF, DEMO_PASSWORD, OPERATOR_STAFF
@@ -43,7 +44,7 @@ from tearline.offers.actions import activate_offer, create_offer
 Report: TypeAlias = Callable[[str, int, int], None]
 """Told a step's name, how much of it is done, and of how much."""
 
-OFFERS: tuple[OfferSeed, ...] = (*DINING, *RETAIL, *OUTINGS, *SERVICES, *PLATFORM)
+OFFERS: tuple[OfferSeed, ...] = (*DINING, *RETAIL, *OUTINGS, *SERVICES, *VOUCHERS, *PLATFORM)
 
 MERCHANTS_JOINED = timedelta(days=420)
 OFFERS_MADE = timedelta(days=45)
