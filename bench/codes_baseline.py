@@ -156,18 +156,17 @@ def prepare_sales(database_url: str) -> None:
         )
 
 
-def begin_payments(database_url: str) -> int:
-    """Begin the payments of all reserved orders, and number them for ``settle_statement``; answers how many."""
+def begin_payments(database_url: str) -> None:
+    """Begin the payments of all reserved orders, and number them for ``settle_statement``."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(BEGIN_PAYMENTS)
         connection.execute("TRUNCATE bench_due")
         connection.execute("ALTER SEQUENCE bench_next RESTART")
-        due = connection.execute(
+        connection.execute(
             "INSERT INTO bench_due SELECT row_number() OVER (), member_id, order_id, id FROM payment"
             " WHERE state = 'begun'"
-        ).rowcount
+        )
         connection.execute("VACUUM ANALYZE bench_due, payment, voucher_order")
-    return due
 
 
 def order_statement(campaign_id: object, item_id: object, members: int, run: str) -> str:

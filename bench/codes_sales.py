@@ -26,6 +26,7 @@ from bench.codes_baseline import (
     prepare_sales,
     settle_statement,
 )
+from bench.history import compare_sizes
 from bench.installation import make_database, postgres
 from tearline.db import Database, transaction
 from tearline.sales.desk import SaleDesk
@@ -223,34 +224,26 @@ def _one_at_a_time(shop: Shop, clients: int, seconds: int) -> Sold:
         shop.url, settle_statement(sale.campaign_id), clients=clients, seconds=max(1, seconds // 2)
     )
     # The rest is paid by the desk, outside the measured time, so that every measurement begins alike.
-    shop.pay_all()
+    rest, _seconds = shop.pay_all()
+    assert rest, "the payments ran out, and nothing was counted as one"
     return Sold(ordered, paid)
 
 
 def _by_size(console: Console, urls: dict[str, str], members: int, *, quick: bool) -> dict[str, Any]:
-    """The same sales from a small pool and from a large one, in turn, so that the machine's drift hits both alike."""
+    """The same sales from a small pool and from a large one, in turn."""
     sizes = {"small": POOL_SMALL, "large": 50_000 if quick else POOL_LARGE}
     sales = 500 if quick else SALES_PER_TURN
     started = time.monotonic()
     shops = {name: Shop.open(url, members, sizes[name]) for name, url in urls.items()}
     console.print(f"[dim]pools written in {time.monotonic() - started:.0f} s")
-    rates: dict[str, list[float]] = {name: [] for name in shops}
-    for turn in range(TURNS):
-        names = ["small", "large"]
-        for name in names if turn % 2 else reversed(names):
-            sold = shops[name].sell(f"turn-{turn}", orders=sales)
-            shops[name].top_up(sales)
-            if turn:  # the first turn warms caches
-                rates[name].append(sold.per_second)
+
+    def measure(name: str, turn: int) -> float:
+        sold = shops[name].sell(f"turn-{turn}", orders=sales)
+        shops[name].top_up(sales)
+        return sold.per_second
+
+    figures = compare_sizes(
+        console, TURNS, measure, lambda name: f"sales from a pool of {sizes[name]:,} codes"
+    )
     asyncio.run(shops["small"].audit())
-    slowdown = statistics.median(a / b for a, b in zip(rates["small"], rates["large"], strict=True))
-    for name, values in rates.items():
-        console.print(
-            f"from a pool of {sizes[name]:,} codes: {statistics.median(values):,.0f} sales a second"
-        )
-    console.print(f"slower by [bold]{slowdown:.2f}")
-    return {
-        "codes": sizes,
-        "per_second": {name: [round(value) for value in values] for name, values in rates.items()},
-        "slowdown": round(slowdown, 3),
-    }
+    return {"codes": sizes, **figures}

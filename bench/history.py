@@ -19,28 +19,44 @@ TURNS = 7
 def compare_histories(
     console: Console, urls: dict[str, str], sizes: dict[str, int], load: Callable[[str, Web, int], Load]
 ) -> dict[str, Any]:
-    """Load the ``small`` and the ``large`` database in turn, so that the machine's drift hits both alike.
+    """Load the ``small`` and the ``large`` database in turn; answers as ``compare_sizes``."""
+    with web(urls["small"]) as small, web(urls["large"]) as large:
+        running = {"small": small, "large": large}
+
+        def measure(name: str, turn: int) -> float:
+            seen = load(name, running[name], turn)
+            if seen.refused or seen.broken:
+                console.print(f"[red]{name}: {seen.refused} refused, {seen.broken} broken")
+            return seen.granted_per_second
+
+        figures = compare_sizes(console, TURNS, measure, lambda name: f"with {sizes[name]:,} coupons issued")
+    return {"coupons": sizes, **figures}
+
+
+def compare_sizes(
+    console: Console, turns: int, measure: Callable[[str, int], float], words: Callable[[str], str]
+) -> dict[str, Any]:
+    """Measure what is done a second with ``small`` and ``large`` in turn: the machine's drift hits both alike.
+
+    Args:
+        measure: called with the name and the number of the turn.
+        words: what the name stands for.
 
     Returns:
         The rates, and ``slowdown``: the median over the turns of small's rate by large's.
     """
-    rates: dict[str, list[float]] = {name: [] for name in urls}
-    with web(urls["small"]) as small, web(urls["large"]) as large:
-        for turn in range(TURNS):
-            pair = [("small", small), ("large", large)]
-            # Whoever goes second finds the machine as the first left it, so they take turns at that too.
-            for name, running in pair if turn % 2 else reversed(pair):
-                seen = load(name, running, turn)
-                if seen.refused or seen.broken:
-                    console.print(f"[red]{name}: {seen.refused} refused, {seen.broken} broken")
-                if turn:  # the first turn warms caches
-                    rates[name].append(seen.granted_per_second)
+    rates: dict[str, list[float]] = {"small": [], "large": []}
+    for turn in range(turns):
+        # Whoever goes second finds the machine as the first left it, so they take turns at that too.
+        for name in rates if turn % 2 else reversed(rates):
+            rate = measure(name, turn)
+            if turn:  # the first turn warms caches
+                rates[name].append(rate)
     slowdown = statistics.median(a / b for a, b in zip(rates["small"], rates["large"], strict=True))
     for name, values in rates.items():
-        console.print(f"with {sizes[name]:,} coupons issued: {statistics.median(values):,.0f} a second")
+        console.print(f"{words(name)}: {statistics.median(values):,.0f} a second")
     console.print(f"slower by [bold]{slowdown:.2f}")
     return {
-        "coupons": sizes,
         "per_second": {name: [round(value) for value in values] for name, values in rates.items()},
         "slowdown": round(slowdown, 3),
     }

@@ -6,127 +6,24 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
 from pytest_httpserver import HTTPServer
-from sqlalchemy import insert, select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import text
 from werkzeug import Request, Response
 
-from tearline.core.delivery import FailureKind, RetryPolicy
-from tearline.db import Database, first_id_of, new_id, transaction
+from tearline.core.delivery import FailureKind
+from tearline.db import Database, transaction
 from tearline.notices.circuit import Circuit
-from tearline.notices.messages import Message, Provider, ProviderFailure, Sent
-from tearline.notices.model import Notice
+from tearline.notices.messages import Message, ProviderFailure, Sent
 from tearline.notices.outcomes import Outcome, write_outcomes
 from tearline.notices.providers import HttpGateway, Outbox, TwilioSms
-from tearline.notices.queue import enqueue, forget_notices, old_notices, withdraw
-from tearline.notices.reads import QueueWatch, outbox, queue_state, waiting_statement
+from tearline.notices.reads import outbox
 from tearline.notices.sender import NoticeSender, SenderTimes
+from tests.actions.notices_support import FAST, SOON, Recorder, notice, put, sending, until, until_done
 
 pytestmark = pytest.mark.anyio
-
-FAST = SenderTimes(poll=0.01, send=5, lease=30, sweep=0.02, database_pause=0.05)
-SOON = RetryPolicy(first_delay_seconds=0.01)
-
-
-class Recorder:
-    """A provider in this process that keeps what it was given."""
-
-    def __init__(
-        self, name: str = "recorder", *, most_at_once: int = 20, answer_seconds: float = 0.0
-    ) -> None:
-        self.name = name
-        self.most_at_once = most_at_once
-        self.answer_seconds = answer_seconds
-        self.sent: list[UUID] = []
-        self.at_once = 0
-        self.most_seen_at_once = 0
-        self.failures: list[ProviderFailure] = []
-        self.failure: ProviderFailure | None = None
-
-    async def send(self, message: Message) -> Sent:
-        self.at_once += 1
-        self.most_seen_at_once = max(self.most_seen_at_once, self.at_once)
-        try:
-            await asyncio.sleep(self.answer_seconds)
-            self.sent.append(message.id)
-            if self.failures:
-                raise self.failures.pop(0)
-            if self.failure is not None:
-                raise self.failure
-            return Sent(f"{self.name}-{len(self.sent)}")
-        finally:
-            self.at_once -= 1
-
-    async def close(self) -> None: ...
-
-
-async def put(
-    database: Database,
-    count: int = 1,
-    *,
-    channel: str = "sms",
-    expires_after_seconds: float = 300,
-    **changes: Any,
-) -> list[UUID]:
-    now = changes.pop("now", datetime.now(UTC))
-    async with transaction(database) as tx:
-        return [
-            await enqueue(
-                tx,
-                channel=channel,
-                recipient=f"+85251{position:06d}",
-                language="en",
-                template="sign_in_code",
-                values={"code": "012345", "minutes": 5},
-                expires_at=now + timedelta(seconds=expires_after_seconds),
-                now=now,
-            )
-            for position in range(count)
-        ]
-
-
-async def notice(database: Database, notice_id: UUID) -> Any:
-    async with database.connection() as connection:
-        return (await connection.execute(select(*Notice.__table__.c).where(Notice.id == notice_id))).one()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.01)
-
-
-async def until_done(database: Database, ids: Sequence[UUID]) -> list[Any]:
-    async def done() -> bool:
-        async with database.connection() as connection:
-            open_states = Notice.state.in_(("queued", "sending"))
-            return (await connection.execute(select(Notice.id).where(open_states).limit(1))).first() is None
-
-    await until(done)
-    return [await notice(database, id_) for id_ in ids]
-
-
-@asynccontextmanager
-async def sending(
-    database: Database, providers: Mapping[str, Sequence[Provider]] | Sequence[Provider], **changes: Any
-) -> AsyncIterator[NoticeSender]:
-    by_channel = providers if isinstance(providers, Mapping) else {"sms": providers}
-    sender = NoticeSender(database, by_channel, **{"policy": SOON, "times": FAST, **changes})
-    running = asyncio.create_task(sender.run())
-    try:
-        yield sender
-    finally:
-        sender.stop()
-        async with asyncio.timeout(10):
-            await running
-        await sender.close()
 
 
 async def test_what_is_queued_is_sent_once_committed_and_its_code_forgotten(database: Database) -> None:
@@ -410,123 +307,3 @@ async def until_some_sent(recorder: Recorder) -> None:
         return bool(recorder.sent)
 
     await until(some)
-
-
-async def test_a_message_can_be_withdrawn_until_somebody_sends_it(database: Database) -> None:
-    first, second = await put(database, 2)
-    async with transaction(database) as tx:
-        await tx.execute(text("UPDATE notice SET state = 'sending' WHERE id = :id"), {"id": second})
-        assert await withdraw(tx, first)
-        assert not await withdraw(tx, second)
-    row = await notice(database, first)
-    assert (row.state, row.error, row.values) == ("failed", "withdrawn", {})
-
-
-async def test_an_unknown_channel_or_template_is_our_own_mistake(database: Database) -> None:
-    with pytest.raises(ValueError, match="pigeon"):
-        await put(database, channel="pigeon")
-
-
-async def test_a_queue_that_nobody_serves_says_it_is_behind(database: Database) -> None:
-    now = datetime.now(UTC)
-    await put(database, 2, now=now - timedelta(seconds=20))
-    await put(database, channel="voice", now=now)
-    await put(database, channel="whatsapp", now=now - timedelta(seconds=400))
-    async with database.connection() as connection:
-        states = await queue_state(connection, now)
-    assert (states["sms"].waiting, round(states["sms"].oldest_seconds), states["sms"].behind) == (2, 20, True)
-    assert (states["voice"].waiting, states["voice"].behind) == (1, False)
-    # What has expired waits for nothing.
-    assert (states["whatsapp"].waiting, states["whatsapp"].behind) == (0, False)
-
-
-async def test_one_recipient_in_trouble_does_not_put_a_channel_behind(database: Database) -> None:
-    now = datetime.now(UTC)
-    ids = await put(database, 3, now=now - timedelta(seconds=20))
-    async with transaction(database) as tx:
-        await tx.execute(text("UPDATE notice SET attempts = 1"))
-        await tx.execute(text("UPDATE notice SET state = 'sent' WHERE id = :id"), {"id": ids[0]})
-        assert not (await queue_state(tx, now))["sms"].behind
-        await tx.execute(text("UPDATE notice SET state = 'queued'"))
-        assert (await queue_state(tx, now))["sms"].behind
-
-
-async def test_the_queues_state_costs_nothing_of_what_was_ever_sent(database: Database) -> None:
-    now = datetime.now(UTC)
-    history = [
-        {
-            "id": new_id(), "channel": "sms", "recipient": "+85251234567", "language": "en",
-            "template": "sign_in_code", "values": {}, "state": "sent", "next_attempt_at": now,
-            "created_at": now, "expires_at": now,
-        }
-        for _ in range(5000)
-    ]  # fmt: skip
-    async with transaction(database) as tx:
-        await tx.execute(insert(Notice), history)
-    await put(database, 3)
-    async with transaction(database) as tx:
-        await tx.execute(text("ANALYZE notice"))
-        question = waiting_statement(now, 15).compile(
-            dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
-        )
-        plan = (await tx.exec_driver_sql(f"EXPLAIN {question}")).scalars()
-        assert "Seq Scan" not in "\n".join(plan)
-
-
-async def test_many_pages_ask_the_database_once(database: Database) -> None:
-    now = datetime.now(UTC)
-    watch = QueueWatch(database, max_age_seconds=2)
-    assert (await watch.states(now))["sms"].waiting == 0
-    await put(database, now=now)
-    assert {(await watch.states(now))["sms"].waiting for _ in range(5)} == {0}
-    assert (await watch.states(now + timedelta(seconds=2)))["sms"].waiting == 1
-
-
-async def test_old_notices_are_forgotten(database: Database) -> None:
-    now = datetime.now(UTC)
-    old = await put(database, 4)
-    await put(database, 1)
-    month_ago = now - timedelta(days=30)
-    async with transaction(database) as tx:
-        await tx.execute(text("UPDATE notice SET state = 'sent' WHERE id <> :id"), {"id": old[0]})
-        # As if made at the edge: the last moment that is too old, and the first that is not.
-        for position, moment in enumerate(
-            (
-                month_ago - timedelta(days=9),
-                month_ago - timedelta(milliseconds=1),
-                month_ago - timedelta(days=1),
-            )
-        ):
-            await tx.execute(
-                text("UPDATE notice SET id = :made, created_at = :at WHERE id = :id"),
-                {"made": first_id_of(moment), "at": moment, "id": old[position]},
-            )
-        await tx.execute(
-            text("UPDATE notice SET id = :made WHERE id = :id"),
-            {"made": first_id_of(month_ago), "id": old[3]},
-        )
-        # The first of them was never sent, and stays.
-        assert await forget_notices(tx, created_before=month_ago, most=1) == 1
-        assert await forget_notices(tx, created_before=month_ago) == 1
-        assert await forget_notices(tx, created_before=month_ago) == 0
-        assert await tx.scalar(text("SELECT count(*) FROM notice")) == 3
-
-
-async def test_forgetting_walks_past_no_notice_that_is_kept(database: Database) -> None:
-    now = datetime.now(UTC)
-    history = [
-        {
-            "id": new_id(), "channel": "sms", "recipient": "+85251234567", "language": "en",
-            "template": "sign_in_code", "values": {}, "state": "sent", "next_attempt_at": now,
-            "created_at": now, "expires_at": now,
-        }
-        for _ in range(5000)
-    ]  # fmt: skip
-    async with transaction(database) as tx:
-        await tx.execute(insert(Notice), history)
-        await tx.execute(text("ANALYZE notice"))
-        question = old_notices(now - timedelta(days=30), 1000).compile(
-            dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
-        )
-        plan = "\n".join((await tx.exec_driver_sql(f"EXPLAIN {question}")).scalars())
-    assert "Index Cond: (id <" in plan, plan

@@ -24,16 +24,18 @@ import pytest
 
 from tearline.db import Database, transaction
 from tearline.db.embedded import EmbeddedServer
-from tearline.db.migrate import upgrade
 from tearline.pools.handback import hand_back_file
 from tearline.pools.importing import STALLED_AFTER, import_file, release_stalled
-from tests.pools.support import ACTOR, RULE, PoolWorld, bring, make_pool
+from tests.faults.test_kills import own_server
+from tests.pools.support import ACTOR, RULE, PoolWorld, bring, code_number, make_pool
 from tests.worlds import NOW
+
+__all__ = ["own_server"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 ROWS = 20_000
-CODES = [f"{number:06d}E1311415BAA466" for number in range(ROWS)]
+CODES = [code_number(number) for number in range(ROWS)]
 HAND_BACK = """
 import asyncio, sys
 from uuid import UUID
@@ -73,18 +75,6 @@ STAGED = "SELECT id FROM merchant FOR NO KEY UPDATE"
 ADDED = "SELECT id FROM code_pool FOR NO KEY UPDATE"
 COUNTED = "LOCK TABLE audit_entry IN EXCLUSIVE MODE"
 WITHDRAWN = "LOCK TABLE hand_back IN EXCLUSIVE MODE"
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A PostgreSQL server that the test may kill; its database is migrated."""
-    embedded = EmbeddedServer(tmp_path / "postgres")
-    embedded.start()
-    try:
-        upgrade(embedded.url)
-        yield embedded
-    finally:
-        embedded.erase()
 
 
 @contextmanager

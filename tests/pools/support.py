@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from tearline.core.pools import CodeRule
 from tearline.core.roles import PERMISSIONS, Actor, command_actor
@@ -17,11 +19,18 @@ from tearline.merchants.model import Merchant
 from tearline.offers.model import Offer
 from tearline.pools.actions import create_pool
 from tearline.pools.files import receive_file
-from tearline.pools.importing import ImportSummary, import_file
+from tearline.pools.importing import import_file
+from tearline.pools.model import PartnerCode
+from tearline.pools.outcomes import ImportSummary, outcomes_csv
 from tests.worlds import NOW, offer_row
 
 ACTOR = command_actor("a test")
 RULE = CodeRule(20, 20, "upper_digits")
+
+
+def code_number(number: int) -> str:
+    """A code of 20 letters and digits."""
+    return f"{number:06d}E1311415BAA466"
 
 
 @dataclass(frozen=True)
@@ -94,3 +103,19 @@ async def bring(
         content = "".join(f"{code}\n" for code in content)
     file_id = await upload(database, pool_id, content, name)
     return await import_file(database, ACTOR, file_id, rule=rule, column=column, has_heading=has_heading)
+
+
+async def codes_of(database: Database, world: PoolWorld) -> list[str]:
+    """The pool's codes by position, of which none is left out."""
+    async with database.connection() as connection:
+        statement = select(PartnerCode.code, PartnerCode.position).where(PartnerCode.pool_id == world.pool_id)
+        rows = (await connection.execute(statement.order_by(PartnerCode.position))).all()
+    assert [row.position for row in rows] == list(range(len(rows)))
+    return [row.code for row in rows]
+
+
+async def outcomes_of(database: Database, file_id: UUID) -> list[list[str]]:
+    """The rows of the file that tells what became of each row."""
+    content = b"".join([chunk async for chunk in outcomes_csv(database, ACTOR, file_id)]).decode()
+    assert content.startswith("\ufeff")
+    return list(csv.reader(io.StringIO(content.removeprefix("\ufeff"))))

@@ -16,9 +16,9 @@ from tearline.cli.screen import CommandError
 from tearline.core.pools import CodeRule
 from tearline.core.refusal import Refusal
 from tearline.db import Database
-from tests.pools.support import make_pool
+from tests.pools.support import code_number, make_pool
 
-CODES = [f"{number:06d}E1311415BAA466" for number in range(30)]
+CODES = [code_number(number) for number in range(30)]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import insert, select, text, update
 
+from tearline.core.pools import CodeRule
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import Database, new_id, transaction
@@ -18,15 +19,10 @@ from tearline.merchants.model import AuditEntry
 from tearline.pools import handback
 from tearline.pools.handback import hand_back, hand_back_file, hand_backs
 from tearline.pools.model import CodePool, HandBack, PartnerCode, ReturnedCode
-from tests.pools.support import ACTOR, PoolWorld, bring, make_pool, staff
+from tests.pools.support import ACTOR, PoolWorld, bring, code_number, make_pool, staff
 from tests.worlds import NOW
 
 pytestmark = pytest.mark.anyio
-
-
-def code_number(number: int) -> str:
-    """A code of 20 letters and digits."""
-    return f"{number:06d}E1311415BAA466"
 
 
 async def make_stock(database: Database) -> PoolWorld:
@@ -145,8 +141,6 @@ async def test_only_the_partner_and_those_who_may(database: Database) -> None:
 
 
 async def test_formulas_are_neutralised(database: Database) -> None:
-    from tearline.core.pools import CodeRule
-
     world = await make_pool(database)
     await bring(database, world.pool_id, ["-1+1|cmd"], rule=CodeRule(8, 8, "visible"), name="codes.txt")
     formula = Actor("staff", new_id(), "=1+1", ACTOR.permissions)

@@ -20,15 +20,10 @@ from tearline.pools.importing import release_stalled
 from tearline.pools.model import CodeFile, CodeFilePart, CodePool, PartnerCode, ReturnedCode
 from tearline.pools.reads import files as files_of
 from tearline.pools.reads import find_codes, pool, pool_of_offer, pools
-from tests.pools.support import ACTOR, RULE, bring, make_pool, pieces, staff, upload
+from tests.pools.support import ACTOR, RULE, bring, code_number, make_pool, pieces, staff, upload
 from tests.worlds import NOW, offer_row
 
 pytestmark = pytest.mark.anyio
-
-
-def code_number(number: int) -> str:
-    """A code of 20 letters and digits."""
-    return f"{number:06d}E1311415BAA466"
 
 
 async def test_a_pool_as_staff_see_it(database: Database) -> None:

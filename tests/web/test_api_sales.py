@@ -13,6 +13,7 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import select, update
 
 from tearline.core.roles import KEY_SCOPES
+from tearline.core.sales import commission_of
 from tearline.coupons.model import Coupon
 from tearline.db import transaction
 from tearline.merchants.keys import create_key
@@ -243,14 +244,12 @@ async def test_a_waiting_room_guards_a_sale(
 ) -> None:
     sale = await sale_of(app)
     services = app.litestar.state.services
-    before = (await order(client, callers.member, sale, key="before")).json()
     await make_room(services.database, services.now(), "queueing", campaign_ids=(sale.campaign_id,))
     await services.room_watch.refresh(services.now())
     refused = await order(client, callers.member, sale)
     assert (refused.status_code, refused.json()["reason"]) == (403, "pass_required")
     page = await client.get("/c/VOUCHERS-1")
     assert page.status_code == 303 and page.headers["location"].startswith("/gate/HALL-1")
-    assert before["state"] == "reserved"
 
 
 # Keys
@@ -338,8 +337,8 @@ async def test_a_sale_in_numbers_and_a_statement_that_sums_exactly(
     figures = (await client.get(f"{CAMPAIGNS}/VOUCHERS-1/sales", headers=partner)).json()
     first = figures["items"][0]
     assert (first["uploaded"], first["reserved"], first["sold"], first["left"]) == (9, 1, 5, 3)
-    revenue, commission = 5 * PRICE, 3 * PRICE * COMMISSION // 10_000 + (2 * PRICE * COMMISSION) // 10_000
-    assert abs(first["commission"] - commission) <= 2
+    revenue = 5 * PRICE
+    assert first["commission"] == sum(commission_of(quantity * PRICE, COMMISSION) for quantity in (3, 2))
     assert first["revenue"] == revenue == first["commission"] + first["payable"]
     assert sum(hour["vouchers"] for hour in figures["hours"]) == 5
     assert (await client.get(f"{CAMPAIGNS}/VOUCHERS-1/sales", headers=callers.till)).status_code == 404

@@ -7,7 +7,6 @@ import re
 import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import httpx
 import pytest
@@ -107,8 +106,8 @@ async def test_an_offer_gets_a_pool_and_its_codes(app: Application, client: http
     page = await browser.get(pool)
     assert "20 added" in page.text and "1 twice in the file" in page.text and "2 invalid" in page.text
     assert "Running out" in page.text
-    assert "20" in (await browser.get("/console/pools")).text
-    assert "Running out" in (await browser.get("/console/pools?stock=low")).text
+    assert "Running out" in (await browser.get("/console/pools")).text
+    assert "HK$50 off" in (await browser.get("/console/pools?stock=low")).text
     assert "HK$50 off" not in (await browser.get("/console/pools?stock=empty")).text
     assert "20 left" in (await browser.get(offer)).text
     assert (await browser.get(f"{offer}/pool")).answer.url.path == pool
@@ -147,7 +146,7 @@ async def test_the_rule_is_looked_at_again_and_typed(app: Application, client: h
     assert "20 of the first 30 rows cannot be imported like this" in page.text
     page = await browser.post(path, {**fields, "rule.pattern.pattern": "(A+)+", "act": "import"})
     assert page.status == 422 and "Groups" in page.errors
-    assert 'href="#field-rule-pattern-pattern"' in page.html or "rule.pattern.pattern" in page.html
+    assert 'href="#field-rule-pattern-pattern"' in page.html
     page = await browser.post(path, {**fields, "column": "2"})
     assert "30 of the first 30 rows cannot be imported" in page.text
     page = await browser.post(path, {**form.fields, "rule.signs.shortest": "9", "rule.signs.longest": "8"})
@@ -379,7 +378,6 @@ async def test_those_who_may_not_see_codes(app: Application, client: httpx.Async
     assert (await browser.post(f"{pool}/hand-back")).status == 403
     assert (await browser.post(f"{path}/discard")).status == 403
     assert (await _send(browser, pool, b"A1234567\n")).status == 403
-    assert UUID(pool.rsplit("/", 1)[1])
     page = await browser.get("/console")
     assert "/console/pools" not in page.html
     assert "/console/pools" not in (await browser.get(f"/console/offers/{world.offers[0]}")).html

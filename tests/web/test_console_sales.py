@@ -189,7 +189,7 @@ async def test_orders_are_listed_and_shown(app: Application, client: httpx.Async
     exported = await browser.client.get("/console/orders/export?format=csv&state=paid")
     assert paid.number in exported.text and "530" in exported.text and open_order.number not in exported.text
     page = await browser.get(f"/console/orders/{paid.order_id}")
-    assert "T000" not in page.text and "00000000000000000001" in page.text
+    assert "00000000000000000000" in page.text and "00000000000000000001" in page.text
     assert "charge-1" in page.text and "Payable to the merchant" in page.text
     page = await browser.get(f"/console/orders/{open_order.order_id}")
     assert "not paid in time" in page.text and "Nothing was delivered." in page.text

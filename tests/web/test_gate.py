@@ -18,6 +18,7 @@ from tearline.web.app import Application
 from tearline.web.gate.hot import address_range
 from tests.callers import Callers, bearer
 from tests.rooms import CODE, Hall, make_room
+from tests.sale_worlds import make_sale
 
 pytestmark = pytest.mark.anyio
 GATE = f"/gate/{CODE}"
@@ -242,6 +243,27 @@ async def test_a_claim_may_end_the_session(
     assert (await door.hall.state()).inside == 0
     await door.tick()
     assert (await claim(client, callers.member, "k2", token)).json()["reason"] == "pass_ended"
+
+
+async def test_an_order_may_end_the_session_as_well(
+    app: Application, client: httpx.AsyncClient, callers: Callers
+) -> None:
+    sale = await make_sale(app.litestar.state.services.database, members=0)
+    door = await door_of(app, campaign_ids=[sale.campaign_id], claim_ends_session=True)
+    token = await pass_of(client, door, callers.member)
+
+    async def order(key: str) -> httpx.Response:
+        headers = {**callers.member, "idempotency-key": key, "tearline-pass": token}
+        body = {"item_id": str(sale.items[0]), "quantity": 1}
+        return await client.post(f"/api/v1/campaigns/{sale.code}/orders", json=body, headers=headers)
+
+    first = await order("k1")
+    assert first.status_code == 201, first.text
+    assert (await door.hall.state()).inside == 0
+    await door.tick()
+    assert (await order("k2")).json()["reason"] == "pass_ended"
+    repeated = await order("k1")
+    assert (repeated.status_code, repeated.json()["id"]) == (200, first.json()["id"])
 
 
 async def test_joining_may_ask_for_a_proof_of_work(app: Application, client: httpx.AsyncClient) -> None:

@@ -73,7 +73,7 @@ async def test_home_lists_sales_beside_campaigns(app: Application, client: httpx
 
 async def test_page_shows_price_worth_and_what_is_left(app: Application, client: httpx.AsyncClient) -> None:
     await sale_of(app, codes=(7, None, 0))
-    page = (await client.get(SALE.lower().replace("/c/vouchers", "/c/VOUCHERS"))).text
+    page = (await client.get("/c/vouchers-1")).text
     assert says(page, "฿265") and says(page, "worth ฿300") and says(page, "11% less")
     assert says(page, "7 left") and says(page, "1,000,000 left") and says(page, "Sold out")
     assert page.count('name="quantity"') == 2
@@ -168,7 +168,6 @@ async def test_a_refusal_is_told_beside_the_voucher(
 ) -> None:
     sale = await sale_of(app, **wishes)
     sign_in(app, client, sale.members[0])
-    await client.get("/account")
     token = hidden_fields((await client.get("/account")).text, "/sign-out")["_csrf_token"]
     fields = {"_csrf_token": token, "item": str(sale.items[0]), "quantity": str(quantity)}
     answer = await client.post(f"{SALE}/orders", data=fields)
@@ -177,13 +176,11 @@ async def test_a_refusal_is_told_beside_the_voucher(
     assert (await client.get(f"{SALE}/orders?lang=th")).headers["location"] == f"{SALE}?lang=th"
 
 
-@pytest.mark.parametrize(("field", "value"), [("quantity", "0"), ("quantity", "x"), ("quantity", "-1")])
-async def test_nonsense_orders_nothing(
-    app: Application, client: httpx.AsyncClient, field: str, value: str
-) -> None:
+@pytest.mark.parametrize("quantity", ["0", "x", "-1"])
+async def test_nonsense_orders_nothing(app: Application, client: httpx.AsyncClient, quantity: str) -> None:
     sale = await sale_of(app)
     sign_in(app, client, sale.members[0])
-    answer = await post(client, SALE, f"{SALE}/orders", **{"quantity": "1", field: value})
+    answer = await post(client, SALE, f"{SALE}/orders", quantity=quantity)
     assert answer.status_code == 422
     assert await count(app, "SELECT count(*) FROM voucher_order") == 0
 
@@ -305,7 +302,7 @@ async def test_orders_of_somebody_else_are_not_there(app: Application, client: h
     [
         ("qr", "491111E1311415BAA466", "QRCode"),
         ("code128", "491111E1311415BAA466", "Code128"),
-        ("code128", "9949 1111".replace(" ", ""), "Code128"),
+        ("code128", "99491111", "Code128"),
         ("code39", "491111E1311415BAA466", "Code39"),
         ("ean13", "4006381333931", "EAN13"),
         ("ean13", "491111E1311415BAA466", None),
@@ -328,7 +325,7 @@ async def test_wallet_shows_the_partners_code_as_its_scanner_reads_it(
     assert "data-rotating-qr" not in page and "hx-get" not in page
     assert (await client.get(f"/wallet/{coupon_id}/qr.svg")).status_code == 404
     wallet = (await client.get("/wallet")).text
-    assert says(wallet, "Sold") and code not in wallet
+    assert says(wallet, "Sold") and "partner-code" not in wallet and code not in wallet
 
 
 async def test_a_voucher_with_our_own_code_behaves_like_every_coupon(
@@ -348,7 +345,6 @@ async def test_a_code_is_shown_to_its_buyer_alone_and_not_when_it_is_over(
     sale = await sale_of(app, codes=(1,))
     (coupon_id,) = await bought(app, client, sale)
     now = datetime.now(UTC)
-    code = f"{0}{'0' * 19}"
     assert "partner-code" in (await client.get(f"/wallet/{coupon_id}")).text
     for values, folder, sentence in (
         ({"valid_from": now + timedelta(days=2)}, "upcoming", "It can be used from"),
@@ -367,4 +363,4 @@ async def test_a_code_is_shown_to_its_buyer_alone_and_not_when_it_is_over(
     assert says(page, "Sukhumvit 11") and says(page, "Bistro")
     sign_in(app, client, sale.members[1])
     other = await client.get(f"/wallet/{coupon_id}")
-    assert other.status_code == 404 and code not in other.text
+    assert other.status_code == 404 and "partner-code" not in other.text

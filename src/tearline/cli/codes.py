@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -22,9 +21,9 @@ from tearline.db import Database, transaction
 from tearline.offers.model import Offer
 from tearline.pools.actions import create_pool
 from tearline.pools.files import FilePreview, discard_file, preview, receive_file
-from tearline.pools.importing import import_file, outcomes_csv
+from tearline.pools.importing import import_file
 from tearline.pools.model import CodePool
-from tearline.pools.outcomes import OUTCOME_WORDS, ImportSummary, template_csv, template_xlsx
+from tearline.pools.outcomes import OUTCOME_WORDS, ImportSummary, outcomes_csv, template_csv, template_xlsx
 
 _CHUNK_BYTES = 256 * 1024
 _SHOWN_ROWS = 5
@@ -62,36 +61,24 @@ def run_import(
     """
     if not path.is_file():
         raise CommandError(f"There is no file {path}.")
-    how = _Wishes(column, pattern, is_confirmed, creates_pool, outcomes)
-    asyncio.run(_run(where, path, path.stat().st_size, how))
+    size_bytes = path.stat().st_size
 
-
-@dataclass(frozen=True, slots=True)
-class _Wishes:
-    """How somebody wants a file to be imported."""
-
-    column: str | None
-    pattern: str | None
-    is_confirmed: bool
-    creates_pool: bool
-    outcomes: Path | None
-
-
-async def _run(where: str, path: Path, size_bytes: int, how: _Wishes) -> None:
-    with migrated_database_url(settings_for_desk_work()) as url:
+    async def work(url: str) -> None:
         async with Database(url) as database:
-            pool_id = await _pool_id(database, where, creates_pool=how.creates_pool)
+            pool_id = await _pool_id(database, where, creates_pool=creates_pool)
             file_id = await _receive(database, pool_id, path, size_bytes)
-            seen = await _look(database, file_id, how.column, how.pattern)
+            seen = await _look(database, file_id, column, pattern)
             _show(seen)
-            if not how.is_confirmed and not typer.confirm("Import these codes?", err=True):
+            if not is_confirmed and not typer.confirm("Import these codes?", err=True):
                 async with transaction(database) as tx:
                     await discard_file(tx, command_line_actor(), file_id, datetime.now(UTC))
                 raise CommandError("Nothing was imported.")
-            outcome = await _import(database, seen)
-            output.print(_outcome_table(outcome))
-            if how.outcomes is not None:
-                await _write_outcomes(database, file_id, how.outcomes)
+            output.print(_outcome_table(await _import(database, seen)))
+            if outcomes is not None:
+                await _write_outcomes(database, file_id, outcomes)
+
+    with migrated_database_url(settings_for_desk_work()) as url:
+        asyncio.run(work(url))
 
 
 async def _pool_id(database: Database, where: str, *, creates_pool: bool) -> UUID:
@@ -106,8 +93,9 @@ async def _pool_id(database: Database, where: str, *, creates_pool: bool) -> UUI
         row = (await tx.execute(statement.where(named))).one_or_none()
         if row is None:
             raise CommandError(f"There is neither an offer with the code {where!r} nor a pool with that id.")
-        if row.pool_id is not None:
-            return UUID(str(row.pool_id))
+        pool_id: UUID | None = row.pool_id
+        if pool_id is not None:
+            return pool_id
         if not creates_pool:
             raise CommandError(f"The offer {where!r} has no pool. Add --create to give it one.")
         return await create_pool(tx, command_line_actor(), row.id, now=datetime.now(UTC))

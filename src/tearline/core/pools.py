@@ -1,4 +1,4 @@
-"""Pools of partner codes: what a code looks like, what becomes of each row of an import, and a code's states.
+"""Pools of partner codes: what a code looks like, how it is shown, and what becomes of each row of an import.
 
 A partner uploads its own codes for one offer. What they look like is a rule, learned from the first rows and
 confirmed by a person; it catches what spreadsheets do to codes, which would otherwise be found at the
@@ -25,16 +25,7 @@ MOST_ROWS = 2_000_000
 """Rows in one import at the most."""
 SAMPLE_ROWS = 1_000
 """From how many rows a rule is learned."""
-
-STATES = ("available", "reserved", "sold", "withdrawn", "void")
-TRANSITIONS: Mapping[str, frozenset[str]] = {
-    "available": frozenset({"reserved", "withdrawn", "void"}),
-    "reserved": frozenset({"available", "sold"}),
-    "sold": frozenset({"void"}),
-    "withdrawn": frozenset(),
-    "void": frozenset(),
-}
-"""To which states a partner's code can go from each. What was handed back or voided stays so."""
+HIGHEST_LOW_STOCK = 10**9
 
 SYMBOLOGIES = ("text", "qr", "code128", "code39", "ean13")
 """How a partner's scanner reads the code; ``text`` for reading it aloud or typing it."""
@@ -137,6 +128,16 @@ _OPTION = re.compile(r"(?<!\\)\?")
 _MOST_BRANCHES = 8
 _MOST_RANGES = 2
 _MOST_OPTIONS = 3
+
+
+def check_pool(symbology: str, low_stock: int | None) -> dict[str, str]:
+    """What is wrong with how a pool's codes are shown, and with when staff are warned: field to English sentence."""
+    problems: dict[str, str] = {}
+    if symbology not in SYMBOLOGIES:
+        problems["symbology"] = _("Choose one of the ways of showing a code.")
+    if low_stock is not None and not 1 <= low_stock <= HIGHEST_LOW_STOCK:
+        problems["low_stock"] = _("Give a whole number above zero.")
+    return problems
 
 
 def check_rule(rule: CodeRule) -> dict[str, str]:

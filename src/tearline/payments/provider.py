@@ -10,11 +10,6 @@ from uuid import UUID
 
 __all__ = ["Begun", "News", "PaymentAsk", "PaymentFailure", "PaymentProvider", "Refund", "Standing"]
 
-NEWS_KINDS = ("paid", "failed", "expired", "refunded", "refund_failed", "other")
-"""What news can say about a payment; ``other`` asks for nothing to be done."""
-STANDINGS = ("open", "pending", "paid", "failed", "expired")
-"""``open``: it can still be made. ``pending``: it was made, and the provider waits for the bank's answer."""
-
 
 @dataclass(frozen=True, slots=True)
 class PaymentAsk:
@@ -55,7 +50,8 @@ class Standing:
     """How a payment stands at the provider.
 
     Attributes:
-        state: one of ``STANDINGS``.
+        state: ``open`` while it can still be made; ``pending`` when it was made and the provider waits for the
+            bank's answer; ``paid``, ``failed``, ``expired``.
         charge: the provider's name for what was paid, by which it is paid back.
         amount, currency: of what was or is to be paid; None where the provider does not say, or says it in a
             way that can't be read.
@@ -81,7 +77,8 @@ class News:
 
     Attributes:
         event_id: the provider's name for the news: the same news has the same.
-        kind: one of ``NEWS_KINDS``.
+        kind: ``paid``, ``failed``, ``expired``, ``refunded``, ``refund_failed``; ``other`` asks for nothing to be
+            done.
         title: the provider's own word for the kind.
         reference: of the payment, as ``Begun`` named it; None where the news does not say.
         charge, amount, currency: as in ``Standing``.

@@ -21,7 +21,7 @@ from tearline.core.refusal import Refusal
 from tearline.payments.provider import Begun, News, PaymentAsk, Refund, Standing
 
 SIGNATURE_HEADER = "tearline-signature"
-PREFIX = "trial_"
+_PREFIX = "trial_"
 ACTS = ("paid", "failed", "expired")
 """What a visitor can have happen: pay, be declined, let the time pass."""
 
@@ -52,7 +52,7 @@ class TrialPayments:
     async def begin(self, ask: PaymentAsk) -> Begun:
         """Answer an address of our own; the same ask again has the same one."""
         digest = hmac.digest(self._keys[0], ask.payment_id.bytes, "sha256")
-        reference = PREFIX + base64.b32encode(digest[:15]).decode().lower()
+        reference = _PREFIX + base64.b32encode(digest[:15]).decode().lower()
         ways = {"done": _path(ask.success_url), "back": _path(ask.cancel_url)}
         return Begun(reference, f"/pay/{reference}?{urlencode(ways)}")
 

@@ -14,7 +14,7 @@ from sqlalchemy import Row, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.core.pools import LONGEST_CODE, SYMBOLOGIES
+from tearline.core.pools import LONGEST_CODE, check_pool
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
@@ -26,7 +26,6 @@ from tearline.pools.model import CodePool, PartnerCode, ReturnedCode
 
 MOST_VOIDED = 1_000
 """Codes that one call of ``void_codes`` can name."""
-_HIGHEST_LOW_STOCK = 10**9
 
 
 async def create_pool(
@@ -59,7 +58,8 @@ async def create_pool(
         )
     if offer.issued > 0 or offer.state == "archived":
         raise Refusal("not_editable")
-    _refuse_nonsense(symbology, low_stock)
+    if problems := check_pool(symbology, low_stock):
+        raise Refusal("invalid", fields=problems)
     values = {
         "offer_id": offer_id,
         "merchant_id": offer.merchant_id,
@@ -104,7 +104,8 @@ async def update_pool(
     row = await locked_pool(tx, actor, pool_id)
     if row.version != version:
         raise Refusal("changed_meanwhile", version=row.version)
-    _refuse_nonsense(symbology, low_stock)
+    if problems := check_pool(symbology, low_stock):
+        raise Refusal("invalid", fields=problems)
     before, after = changes(row._asdict(), {"symbology": symbology, "low_stock": low_stock})
     if not after:
         return version
@@ -171,13 +172,3 @@ async def change_pool(tx: AsyncConnection, row: Row[Any], values: Mapping[str, A
     Counts change without a new version: that is for what a person edits.
     """
     await tx.execute(update(CodePool).where(CodePool.id == row.id).values(updated_at=now, **values))
-
-
-def _refuse_nonsense(symbology: str, low_stock: int | None) -> None:
-    problems = {}
-    if symbology not in SYMBOLOGIES:
-        problems["symbology"] = _("Choose one of the ways of showing a code.")
-    if low_stock is not None and not 1 <= low_stock <= _HIGHEST_LOW_STOCK:
-        problems["low_stock"] = _("Give a whole number above zero.")
-    if problems:
-        raise Refusal("invalid", fields=problems)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
@@ -29,7 +28,7 @@ from tearline.db import Database, new_id, transaction
 from tearline.merchants.audit import record_audit
 from tearline.pools import sheets
 from tearline.pools.model import CodeFile, CodeFilePart, CodePool
-from tearline.pools.reads import file_of
+from tearline.pools.reads import FileView, file_of
 from tearline.pools.stored import rule_from
 
 PART_BYTES = 1024 * 1024
@@ -110,7 +109,7 @@ async def receive_file(
         Refusal: ``too_large``; ``unreadable_file`` when it is empty. What had arrived is deleted then.
     """
     actor.require("codes.write")
-    file_id = new_id()
+    file_id, name = new_id(), _tidy_name(name)
     async with transaction(database) as tx:
         merchant_id = await tx.scalar(select(CodePool.merchant_id).where(CodePool.id == pool_id))
         if merchant_id is None:
@@ -118,7 +117,7 @@ async def receive_file(
         actor.require_merchant(merchant_id)
         await tx.execute(
             insert(CodeFile).values(
-                id=file_id, pool_id=pool_id, name=_tidy_name(name), size_bytes=0, digest=b"", source=source,
+                id=file_id, pool_id=pool_id, name=name, size_bytes=0, digest=b"", source=source,
                 by_name=actor.name, created_at=now, seen_at=now,
             )
         )  # fmt: skip
@@ -136,7 +135,7 @@ async def receive_file(
     async with transaction(database) as tx:
         received = update(CodeFile).where(CodeFile.id == file_id)
         await tx.execute(received.values(state="uploaded", size_bytes=size_bytes, digest=digest))
-        after = {"file": _tidy_name(name), "size_bytes": size_bytes, "source": source}
+        after = {"file": name, "size_bytes": size_bytes, "source": source}
         await record_audit(
             tx, actor, "code_pool.file_received", "code_pool", pool_id, None, after, now,
             merchant_id=merchant_id,
@@ -251,22 +250,18 @@ async def preview(
     imported_before = await connection.scalar(before)
     with tempfile.TemporaryDirectory(prefix="tearline-codes-") as directory:
         path = await unpacked(connection, file_id, Path(directory))
-        look = await asyncio.to_thread(_look, path, file.name, column, has_heading, rule)
-    return FilePreview(
-        file_id=file_id,
-        pool_id=file.pool_id,
-        name=file.name,
-        size_bytes=file.size_bytes,
-        state=file.state,
-        imported_before=imported_before,
-        **look,
-    )
+        return await asyncio.to_thread(_look, path, file, column, has_heading, rule, imported_before)
 
 
 def _look(
-    path: Path, name: str, column: int | None, has_heading: bool | None, rule: CodeRule | None
-) -> dict[str, Any]:
-    form = sheets.recognise(path, name)
+    path: Path,
+    file: FileView,
+    column: int | None,
+    has_heading: bool | None,
+    rule: CodeRule | None,
+    imported_before: datetime | None,
+) -> FilePreview:
+    form = sheets.recognise(path, file.name)
     sample = list(islice(sheets.rows(path, form), SAMPLE_ROWS + 1))
     if not sample:
         raise Refusal("unreadable_file")
@@ -284,25 +279,37 @@ def _look(
     problems: Counter[str] = Counter()
     examples: dict[str, list[tuple[int, str]]] = {}
     for number, cell in enumerate(body, 1):
-        code = tidied(cell)
-        if problem := cell.problem if isinstance(cell, sheets.Spoilt) else problem_of(code, rule):
+        code, problem = read_cell(cell, rule)
+        if problem is not None:
             problems[problem] += 1
             if problems[problem] <= MOST_EXAMPLES:
                 examples.setdefault(problem, []).append((number, shown(code)))
-    return {
-        "format": form.kind,
-        "encoding": form.encoding,
-        "delimiter": form.delimiter,
-        "rows": [[shown(cell) for cell in row[:MOST_COLUMNS]] for row in sample[:PREVIEW_ROWS]],
-        "column": column,
-        "has_heading": has_heading,
-        "heading": shown(codes[0]) if has_heading else None,
-        "rule": rule,
-        "learned": learned,
-        "sample_rows": len(body),
-        "problems": dict(problems),
-        "examples": examples,
-    }
+    return FilePreview(
+        file_id=file.id,
+        pool_id=file.pool_id,
+        name=file.name,
+        size_bytes=file.size_bytes,
+        state=file.state,
+        format=form.kind,
+        encoding=form.encoding,
+        delimiter=form.delimiter,
+        rows=[[shown(cell) for cell in row[:MOST_COLUMNS]] for row in sample[:PREVIEW_ROWS]],
+        column=column,
+        has_heading=has_heading,
+        heading=shown(codes[0]) if has_heading else None,
+        rule=rule,
+        learned=learned,
+        sample_rows=len(body),
+        problems=dict(problems),
+        examples=examples,
+        imported_before=imported_before,
+    )
+
+
+def read_cell(cell: str, rule: CodeRule) -> tuple[str, str | None]:
+    """The code in a cell, and why it is none: a key of ``core.pools.PROBLEMS``, or None when it is one."""
+    code = tidied(cell)
+    return code, cell.problem if isinstance(cell, sheets.Spoilt) else problem_of(code, rule)
 
 
 def tidied(cell: str) -> str:

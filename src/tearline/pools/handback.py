@@ -7,9 +7,7 @@ from the withdrawn rows whenever it is downloaded; they never change again, and 
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
-import io
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.spreadsheets import neutralised
+from tearline.core.spreadsheets import CSV_MARK, csv_lines, neutralised
 from tearline.db import Database, new_id, transaction
 from tearline.merchants.audit import record_audit
 from tearline.merchants.model import Merchant
@@ -184,16 +182,9 @@ async def _pages(database: Database, about: _HandedBack) -> AsyncIterator[Sequen
 
 
 async def _csv(about: _HandedBack, pages: AsyncIterator[Sequence[str]]) -> AsyncIterator[bytes]:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    buffer.write("\ufeff")
-    writer.writerows((label, neutralised(value)) for label, value in about.lines())
-    writer.writerows([(), ("Code",)])
+    yield CSV_MARK + csv_lines([*about.lines(), (), ("Code",)])
     async for page in pages:
-        writer.writerows((neutralised(code),) for code in page)
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
+        yield csv_lines((code,) for code in page)
 
 
 async def _xlsx(about: _HandedBack, pages: AsyncIterator[Sequence[str]]) -> AsyncIterator[bytes]:

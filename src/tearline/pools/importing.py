@@ -26,17 +26,10 @@ from uuid import UUID
 
 import structlog
 from psycopg import AsyncConnection as RawConnection
-from sqlalchemy import and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.core.pools import (
-    MOST_ROWS,
-    CodeRule,
-    are_zeros_by_chance,
-    check_rule,
-    compiled,
-    problem_of,
-)
+from tearline.core.pools import MOST_ROWS, OUTCOMES, CodeRule, are_zeros_by_chance, check_rule, compiled
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import Database, is_connection_lost, is_retryable, transaction
@@ -44,9 +37,9 @@ from tearline.i18n import _
 from tearline.merchants.audit import record_audit
 from tearline.merchants.model import Merchant
 from tearline.pools import sheets
-from tearline.pools.actions import locked_pool
-from tearline.pools.files import shown, tidied, unpacked
-from tearline.pools.model import CodeFile, CodeFilePart, CodePool
+from tearline.pools.actions import change_pool, locked_pool
+from tearline.pools.files import read_cell, shown, unpacked
+from tearline.pools.model import CodeFile, CodeFilePart, CodeFileRow, CodePool
 from tearline.pools.outcomes import ImportSummary, outcomes_csv, summary, template_csv, template_xlsx
 from tearline.pools.reads import FileView, file_of
 from tearline.pools.stored import rule_json
@@ -75,8 +68,6 @@ _SIGN_OF_LIFE_SECONDS = 1.0
 _ROWS_PER_COPY = 20_000
 _ROWS_PER_INSERT = 50_000
 _LONGEST_STATEMENT_MEMORY = "64MB"
-_ADDED = ""
-_DUPLICATE, _HELD = "duplicate", "held"
 
 
 def _now() -> datetime:
@@ -133,11 +124,7 @@ async def import_file(
 
 async def release_stalled(tx: AsyncConnection, now: datetime) -> int:
     """Let files be imported again whose import has died, and tidy away uploads that broke off; answers how many."""
-    stalled = (
-        update(CodeFile)
-        .where(CodeFile.state == "importing", CodeFile.seen_at < now - STALLED_AFTER)
-        .values(state="uploaded", rows=0)
-    )
+    stalled = update(CodeFile).where(_is_dead(now)).values(state="uploaded", rows=0)
     released = (await tx.execute(stalled)).rowcount
     broken_off = (
         update(CodeFile)
@@ -150,11 +137,14 @@ async def release_stalled(tx: AsyncConnection, now: datetime) -> int:
     return released + len(ids)
 
 
+def _is_dead(now: datetime) -> ColumnElement[bool]:
+    return and_(CodeFile.state == "importing", CodeFile.seen_at < now - STALLED_AFTER)
+
+
 async def _take(database: Database, file_id: UUID, column: int, has_heading: bool, now: datetime) -> None:
-    is_dead = and_(CodeFile.state == "importing", CodeFile.seen_at < now - STALLED_AFTER)
     statement = (
         update(CodeFile)
-        .where(CodeFile.id == file_id, or_(CodeFile.state == "uploaded", is_dead))
+        .where(CodeFile.id == file_id, or_(CodeFile.state == "uploaded", _is_dead(now)))
         .values(
             state="importing",
             column_number=column,
@@ -216,10 +206,9 @@ class _Staging:
         return "".join(lines).replace("\\", "\\\\").encode()
 
     def _examined(self, number: int, cell: str) -> str:
-        code = tidied(cell)
-        problem = cell.problem if isinstance(cell, sheets.Spoilt) else problem_of(code, self.rule)
+        code, problem = read_cell(cell, self.rule)
         if problem is None:
-            return f"{number}\t{code}\t{_ADDED}\n"
+            return f"{number}\t{code}\t\n"
         if problem == "digits_lost":
             self.tails[len(code)] += 1
         return f"{number}\t{shown(code)}\t{problem}\n"
@@ -288,13 +277,12 @@ class _Import:
         """Find what stands in the file twice, and what this partner has already; the merchant's row is locked."""
         await tx.execute(
             text("""
-                UPDATE staged SET verdict = :verdict FROM (
+                UPDATE staged SET verdict = 'duplicate' FROM (
                     SELECT number AS later FROM (
                         SELECT number, row_number() OVER (PARTITION BY code ORDER BY number) AS nth
                         FROM staged WHERE verdict IS NULL
                     ) AS ranked WHERE nth > 1
-                ) AS repeated WHERE number = later"""),
-            {"verdict": _DUPLICATE},
+                ) AS repeated WHERE number = later""")
         )
         holds_any = select(func.coalesce(func.sum(CodePool.size), 0)).where(
             CodePool.merchant_id == self.merchant_id
@@ -303,10 +291,10 @@ class _Import:
             await tx.execute(text("ANALYZE staged (code)"))
             await tx.execute(
                 text("""
-                    UPDATE staged SET verdict = :verdict FROM partner_code
+                    UPDATE staged SET verdict = 'held' FROM partner_code
                     WHERE partner_code.code = staged.code AND partner_code.merchant_id = :merchant_id
                       AND verdict IS NULL"""),
-                {"verdict": _HELD, "merchant_id": self.merchant_id},
+                {"merchant_id": self.merchant_id},
             )
         await tx.execute(
             text("""
@@ -346,13 +334,8 @@ class _Import:
         pool = await locked_pool(tx, self.actor, self.file.pool_id)
         rule = rule_json(self.rule)
         counts = await self._counts(tx)
-        await tx.execute(
-            update(CodePool)
-            .where(CodePool.id == pool.id)
-            .values(
-                rule=rule, size=CodePool.size + added, available=CodePool.available + added, updated_at=now
-            )
-        )
+        grown = {"rule": rule, "size": pool.size + added, "available": pool.available + added}
+        await change_pool(tx, pool, grown, now)
         concluded = (
             update(CodeFile)
             .where(CodeFile.id == self.file.id, CodeFile.state == "importing")
@@ -378,12 +361,13 @@ class _Import:
         )  # fmt: skip
 
     async def _counts(self, tx: AsyncConnection) -> dict[str, int]:
-        statement = text(
-            "SELECT outcome, count(*) AS rows FROM code_file_row WHERE file_id = :file_id GROUP BY outcome"
+        statement = (
+            select(CodeFileRow.outcome, func.count().label("rows"))
+            .where(CodeFileRow.file_id == self.file.id)
+            .group_by(CodeFileRow.outcome)
         )
-        rows = await tx.execute(statement, {"file_id": self.file.id})
-        counts = dict.fromkeys(("duplicate", "held", "invalid"), 0)
-        return counts | {row.outcome: row.rows for row in rows}
+        counts = dict.fromkeys(OUTCOMES[1:], 0)
+        return counts | {row.outcome: row.rows for row in await tx.execute(statement)}
 
     @asynccontextmanager
     async def _signs_of_life(self) -> AsyncIterator[None]:

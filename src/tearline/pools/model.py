@@ -61,6 +61,7 @@ class PartnerCode(Base):
     merchant_id: Mapped[UUID]
     code: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="available")
+    """``available``, ``reserved``, ``sold``; ``withdrawn`` (handed back) and ``void`` for good."""
     order_id: Mapped[UUID | None]
     """The order that has reserved or bought it."""
     member_id: Mapped[UUID | None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.core.pools import OUTCOMES, PROBLEMS
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.spreadsheets import neutralised
+from tearline.core.spreadsheets import CSV_MARK, csv_lines
 from tearline.db import Database, transaction
 from tearline.i18n import _, translate
 from tearline.merchants.audit import record_audit
@@ -114,20 +113,12 @@ async def outcomes_csv(
     words = {outcome: translate(language, word) for outcome, word in OUTCOME_WORDS.items()}
     sentences = {reason: translate(language, sentence) for reason, sentence in PROBLEMS.items()}
     headings = (_("Row"), _("Code"), _("Outcome"), _("Reason"))
-    buffer = io.StringIO(newline="")
-    buffer.write("\ufeff")
-    writer = csv.writer(buffer)
-    writer.writerow([translate(language, heading) for heading in headings])
+    yield CSV_MARK + csv_lines([[translate(language, heading) for heading in headings]])
     async for page in _outcomes(database, file):
-        writer.writerows(
-            (number, neutralised(code), words[outcome], sentences.get(reason or "", ""))
+        yield csv_lines(
+            (number, code, words[outcome], sentences.get(reason or "", ""))
             for number, code, outcome, reason in page
         )
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-    if buffer.tell():
-        yield buffer.getvalue().encode()
 
 
 async def _outcomes(

@@ -123,7 +123,7 @@ def pools(actor: Actor) -> AnySelect:
         .join(Offer, Offer.id == CodePool.offer_id)
         .join(Merchant, Merchant.id == CodePool.merchant_id)
     )
-    return statement if actor.merchant_id is None else statement.where(_is_of(actor))
+    return _own(statement, actor)
 
 
 async def pool(connection: AsyncConnection, actor: Actor, pool_id: UUID) -> PoolView:
@@ -157,7 +157,7 @@ def files(actor: Actor, pool_id: UUID) -> AnySelect:
         .join(CodePool, CodePool.id == CodeFile.pool_id)
         .where(CodeFile.pool_id == pool_id)
     )
-    return statement if actor.merchant_id is None else statement.where(_is_of(actor))
+    return _own(statement, actor)
 
 
 def file_view(row: Row[Any]) -> FileView:
@@ -188,7 +188,7 @@ def hand_backs(actor: Actor, pool_id: UUID) -> AnySelect:
         .join(CodePool, CodePool.id == HandBack.pool_id)
         .where(HandBack.pool_id == pool_id)
     )
-    return statement if actor.merchant_id is None else statement.where(_is_of(actor))
+    return _own(statement, actor)
 
 
 async def find_codes(connection: AsyncConnection, actor: Actor, text: str) -> list[FoundCode]:
@@ -224,12 +224,13 @@ async def find_codes(connection: AsyncConnection, actor: Actor, text: str) -> li
         .order_by((PartnerCode.state == "sold").desc(), PartnerCode.code, Merchant.code)
         .limit(MOST_FOUND)
     )
-    if actor.merchant_id is not None:
-        statement = statement.where(PartnerCode.merchant_id == actor.merchant_id)
     if not may_see_unsold:
         statement = statement.where(PartnerCode.coupon_id.is_not(None))
-    return [FoundCode(**row._mapping) for row in await connection.execute(statement)]
+    return [FoundCode(**row._mapping) for row in await connection.execute(_own(statement, actor))]
 
 
-def _is_of(actor: Actor) -> ColumnElement[bool]:
-    return CodePool.merchant_id == actor.merchant_id
+def _own(statement: AnySelect, actor: Actor) -> AnySelect:
+    """Of a merchant's staff and keys only what is that merchant's; of the operator's everything."""
+    return (
+        statement if actor.merchant_id is None else statement.where(CodePool.merchant_id == actor.merchant_id)
+    )

@@ -38,6 +38,7 @@ from tearline.offers import stored
 from tearline.offers.model import Offer
 from tearline.pools.model import CodePool
 from tearline.sales.model import SaleItem
+from tearline.sales.reads import item_draft_of
 
 SALE = "sale"
 _FIELDS = tuple(field.name for field in fields(SaleItemDraft))
@@ -131,7 +132,7 @@ async def update_item(
         Refusal: ``changed_meanwhile``, ``not_editable`` (by field), ``inventory_lowered``, ``invalid``.
     """
     row, items, item = await _locked_item(tx, actor, item_id, version)
-    before = draft_of(item)
+    before = item_draft_of(item)
     changed = {name for name in _FIELDS if getattr(draft, name) != getattr(before, name)}
     if not changed:
         return int(row.version)
@@ -155,7 +156,7 @@ async def remove_item(
     row, _others, item = await _locked_item(tx, actor, item_id, version)
     _require_editable(row.state, {"remove"})
     await tx.execute(delete(SaleItem).where(SaleItem.id == item_id))
-    was = {**asdict(draft_of(item)), "campaign_id": row.id}
+    was = {**asdict(item_draft_of(item)), "campaign_id": row.id}
     await record_audit(tx, actor, "sale_item.removed", "sale_item", item_id, was, None, now)
     return await raise_version(tx, row, now)
 
@@ -198,11 +199,6 @@ async def raise_quantity(
     was, now_is = {"quantity": item.quantity}, {"quantity": to}
     await record_audit(tx, actor, "sale_item.quantity_raised", "sale_item", item_id, was, now_is, now)
     return to
-
-
-def draft_of(item: Row[Any]) -> SaleItemDraft:
-    """What a person decided about the item in this row; ``dataclasses.replace`` it to change a part."""
-    return SaleItemDraft(**{name: getattr(item, name) for name in _FIELDS})
 
 
 # Pieces

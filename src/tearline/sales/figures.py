@@ -119,28 +119,14 @@ async def sale_figures(
         items = [item for item in items if item.ticket.merchant_id == actor.merchant_id]
         if not items:
             raise Refusal("not_found")
-    money = await _money(connection, campaign_id)
+    counters = await _counters(connection, campaign_id, now - LATELY)
     pools = await _pools(connection, [item.pool_id for item in items if item.pool_id is not None])
-    lately = await _sold_since(connection, campaign_id, now - LATELY)
     return SaleFigures(
         campaign_id=campaign_id,
         time_zone=sale.time_zone,
-        items=tuple(
-            _item_figures(item, money.get(item.id, (0, 0)), pools, lately.get(item.id, 0), now)
-            for item in items
-        ),
+        items=tuple(_item_figures(item, counters.get(item.id, (0, 0, 0)), pools, now) for item in items),
         hours=await _hours(connection, sale, items, now),
     )
-
-
-async def sold_out_at(connection: AsyncConnection, item_id: UUID, now: datetime) -> datetime | None:
-    """When an item will be sold out if sales go on as in the last day; None for not in sight."""
-    campaign_id = await connection.scalar(select(SaleItem.campaign_id).where(SaleItem.id == item_id))
-    if campaign_id is None:
-        raise Refusal("not_found")
-    lately = await _sold_since(connection, campaign_id, now - LATELY)
-    left = next(item.left for item in await items_of(connection, campaign_id) if item.id == item_id)
-    return expected_sold_out(left, lately.get(item_id, 0), LATELY, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +179,9 @@ async def sold_lately(
 
 
 def _item_figures(
-    item: ItemView, money: tuple[int, int], pools: dict[UUID, tuple[int, int]], lately: int, now: datetime
+    item: ItemView, counters: tuple[int, int, int], pools: dict[UUID, tuple[int, int]], now: datetime
 ) -> ItemFigures:
-    revenue, commission = money
+    revenue, commission, lately = counters
     uploaded, available = pools[item.pool_id] if item.pool_id is not None else (None, None)
     return ItemFigures(
         item=item,
@@ -211,29 +197,25 @@ def _item_figures(
     )
 
 
-async def _money(connection: AsyncConnection, campaign_id: UUID) -> dict[UUID, tuple[int, int]]:
-    """Revenue and commission by item."""
+async def _counters(
+    connection: AsyncConnection, campaign_id: UUID, since: datetime
+) -> dict[UUID, tuple[int, int, int]]:
+    """Revenue, commission, and vouchers sold since then, by item."""
+    lately = func.coalesce(func.sum(SaleHour.vouchers).filter(SaleHour.hour >= since), 0)
     query = (
-        select(SaleHour.item_id, func.sum(SaleHour.revenue), func.sum(SaleHour.commission))
+        select(SaleHour.item_id, func.sum(SaleHour.revenue), func.sum(SaleHour.commission), lately)
         .where(SaleHour.campaign_id == campaign_id)
         .group_by(SaleHour.item_id)
     )
     rows = await connection.execute(query)
-    return {item_id: (int(revenue), int(commission)) for item_id, revenue, commission in rows}
+    return {
+        item_id: (int(revenue), int(commission), int(sold)) for item_id, revenue, commission, sold in rows
+    }
 
 
 async def _pools(connection: AsyncConnection, pool_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
     query = select(CodePool.id, CodePool.size, CodePool.available).where(CodePool.id.in_(pool_ids))
     return {pool_id: (size, available) for pool_id, size, available in await connection.execute(query)}
-
-
-async def _sold_since(connection: AsyncConnection, campaign_id: UUID, since: datetime) -> dict[UUID, int]:
-    query = (
-        select(SaleHour.item_id, func.sum(SaleHour.vouchers))
-        .where(SaleHour.campaign_id == campaign_id, SaleHour.hour >= since)
-        .group_by(SaleHour.item_id)
-    )
-    return {item_id: int(vouchers) for item_id, vouchers in await connection.execute(query)}
 
 
 async def _hours(

@@ -267,11 +267,10 @@ async def reconcile(
     for payment_id in silent:
         async with database.connection() as connection:
             payment = await rows.payment_by_id(connection, payment_id)
-        provider = None if payment is None else providers.get(payment.provider)
         if payment is None:
             continue
         try:
-            outcome = await _reconcile_one(database, desk, provider, payment, now)
+            outcome = await _reconcile_one(database, desk, providers.get(payment.provider), payment, now)
         except PaymentFailure as failure:
             log.warning("payment_not_looked_at", payment=str(payment_id), why=failure.detail)
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,9 @@ from tearline.db import new_id
 from tearline.members.model import Member
 from tearline.notices.queue import enqueue
 from tearline.payments.provider import News
+from tearline.sales.desk_batch import NOTICE_LASTS
 from tearline.sales.model import Payment, PaymentEvent, VoucherOrder
 
-NOTICE_LASTS = timedelta(days=1)
 OPEN_STATES = ("begun", "failed", "expired")
 """Of payments whose money has not come, as far as we know."""
 
@@ -79,15 +79,14 @@ def _payments() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _read(row: Row[Any]) -> PaymentRow:
-    values: Sequence[Any] = tuple(row)
-    return PaymentRow(*values)
+async def _one(connection: AsyncConnection, found: Select[*tuple[Any, ...]]) -> PaymentRow | None:
+    row = (await connection.execute(found)).one_or_none()
+    return None if row is None else PaymentRow(*row)
 
 
 async def payment_by_id(connection: AsyncConnection, payment_id: UUID) -> PaymentRow | None:
     """A payment, or None."""
-    row = (await connection.execute(_payments().where(Payment.id == payment_id))).one_or_none()
-    return None if row is None else _read(row)
+    return await _one(connection, _payments().where(Payment.id == payment_id))
 
 
 async def payment_by_reference(
@@ -95,8 +94,7 @@ async def payment_by_reference(
 ) -> PaymentRow | None:
     """The payment that a provider calls so, or None."""
     found = _payments().where(Payment.provider == provider, Payment.reference == reference)
-    row = (await connection.execute(found)).one_or_none()
-    return None if row is None else _read(row)
+    return await _one(connection, found)
 
 
 async def payment_of_news(connection: AsyncConnection, provider: str, news: News) -> PaymentRow | None:
@@ -120,8 +118,7 @@ async def payment_of_news(connection: AsyncConnection, provider: str, news: News
 async def last_payment(connection: AsyncConnection, order_id: UUID) -> PaymentRow | None:
     """The newest payment of an order."""
     newest = _payments().where(Payment.order_id == order_id).order_by(Payment.id.desc()).limit(1)
-    row = (await connection.execute(newest)).one_or_none()
-    return None if row is None else _read(row)
+    return await _one(connection, newest)
 
 
 async def has_other_hope(connection: AsyncConnection, payment: PaymentRow) -> bool:
@@ -166,14 +163,13 @@ async def learn_reference(
     )
 
 
-async def give_up(tx: AsyncConnection, payment_id: UUID, state: str, now: datetime) -> bool:
-    """Turn a payment that was begun into ``failed`` or ``expired``; True when it had been ``begun``."""
-    changed = await tx.execute(
+async def give_up(tx: AsyncConnection, payment_id: UUID, state: str, now: datetime) -> None:
+    """Turn a payment that was begun into ``failed`` or ``expired``; any other stays as it is."""
+    await tx.execute(
         update(Payment)
         .where(Payment.id == payment_id, Payment.state == "begun")
         .values(state=state, changed_at=now)
     )
-    return bool(changed.rowcount)
 
 
 async def owe(
@@ -292,17 +288,17 @@ async def tell_returned(
     )
 
 
-async def due_refunds(tx: AsyncConnection, now: datetime, most: int) -> list[UUID]:
+async def due_refunds(tx: AsyncConnection, now: datetime, most: int) -> list[PaymentRow]:
     """Payments to pay back now, the longest due first; nobody else has them until ``tx`` ends."""
     due = (
         # Literal, as the partial index has it.
-        select(Payment.id)
+        _payments()
         .where(text("payment.state = 'refund_due'"), Payment.refund_after <= now)
         .order_by(Payment.refund_after)
         .limit(most)
-        .with_for_update(skip_locked=True, key_share=True)
+        .with_for_update(skip_locked=True, key_share=True, of=Payment)
     )
-    return list((await tx.execute(due)).scalars())
+    return [PaymentRow(*row) for row in await tx.execute(due)]
 
 
 async def put_off_refund(tx: AsyncConnection, payment_id: UUID, tries: int, again_at: datetime) -> None:

@@ -6,12 +6,12 @@ Figures are in ``sales.figures``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, null, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, func, null, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -58,7 +58,6 @@ class ItemView:
     sold: int
     left: int
     pool_id: UUID | None
-    symbology: str | None
 
     @property
     def price(self) -> int:
@@ -152,57 +151,53 @@ async def items_of(connection: AsyncConnection, campaign_id: UUID) -> list[ItemV
     return (await _items(connection, [campaign_id])).get(campaign_id, [])
 
 
-async def campaign_of_item(connection: AsyncConnection, item_id: UUID) -> UUID:
-    """The sale that an item belongs to; refused as ``not_found``."""
-    found = await connection.scalar(select(SaleItem.campaign_id).where(SaleItem.id == item_id))
-    if found is None:
-        raise Refusal("not_found")
-    return found
-
-
-async def _items(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> dict[UUID, list[ItemView]]:
+async def _item_rows(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> list[Row[Any]]:
     other = SaleItem.__table__.alias("other")
     reserved = select(func.sum(other.c.reserved)).where(other.c.offer_id == SaleItem.offer_id)
     query = (
         select(
             SaleItem.__table__,
+            Campaign.state.label("campaign_state"),
             CodePool.id.label("pool_id"),
-            CodePool.symbology,
             CodePool.available,
             (Offer.issue_limit - Offer.issued - reserved.scalar_subquery()).label("issue_left"),
         )
+        .join(Campaign, Campaign.id == SaleItem.campaign_id)
         .join(Offer, Offer.id == SaleItem.offer_id)
         .outerjoin(CodePool, CodePool.offer_id == SaleItem.offer_id)
         .where(SaleItem.campaign_id.in_(campaign_ids))
         .order_by(SaleItem.campaign_id, SaleItem.position)
     )
-    rows = list(await connection.execute(query))
+    return list(await connection.execute(query))
+
+
+def _left(row: Row[Any]) -> int:
+    quantity_left = None if row.quantity is None else row.quantity - row.reserved - row.sold
+    issue_left = None if row.issue_left is None else int(row.issue_left)
+    return left_of(quantity_left, row.available, issue_left) or 0
+
+
+def item_draft_of(row: Row[Any]) -> SaleItemDraft:
+    """What a person decided about the item in this row; ``dataclasses.replace`` it to change a part."""
+    return SaleItemDraft(**{field.name: getattr(row, field.name) for field in fields(SaleItemDraft)})
+
+
+async def _items(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> dict[UUID, list[ItemView]]:
+    rows = await _item_rows(connection, campaign_ids)
     drawn = await tickets(connection, {row.offer_id for row in rows})
     items: dict[UUID, list[ItemView]] = {}
     for row in rows:
-        draft = SaleItemDraft(
-            offer_id=row.offer_id,
-            price=row.price,
-            face_value=row.face_value,
-            quantity=row.quantity,
-            limit_per_member=row.limit_per_member,
-            limit_per_order=row.limit_per_order,
-            commission_basis_points=row.commission_basis_points,
-        )
-        quantity_left = None if row.quantity is None else row.quantity - row.reserved - row.sold
-        issue_left = None if row.issue_left is None else int(row.issue_left)
         items.setdefault(row.campaign_id, []).append(
             ItemView(
                 id=row.id,
                 position=row.position,
                 ticket=drawn[row.offer_id],
-                draft=draft,
+                draft=item_draft_of(row),
                 currency=row.currency,
                 reserved=row.reserved,
                 sold=row.sold,
-                left=left_of(quantity_left, row.available, issue_left) or 0,
+                left=_left(row),
                 pool_id=row.pool_id,
-                symbology=row.symbology,
             )
         )
     return items
@@ -216,25 +211,12 @@ async def bought_by(connection: AsyncConnection, member_id: UUID, campaign_id: U
     return {row.item_id: row.bought for row in await connection.execute(query)}
 
 
-async def sales_with_offer(connection: AsyncConnection, offer_id: UUID) -> list[Any]:
-    """Sales that aren't archived and sell this offer: ``id, code, names, state``, newest first."""
-    query = (
-        select(Campaign.id, Campaign.code, Campaign.names, Campaign.state)
-        .join(SaleItem, SaleItem.campaign_id == Campaign.id)
-        .where(SaleItem.offer_id == offer_id, Campaign.state != "archived")
-        .order_by(Campaign.id.desc())
-    )
-    return list(await connection.execute(query))
-
-
 async def guarded_stock(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> Stock:
     """What these campaigns still have to give or to sell, as a waiting room counts it; only live ones have any."""
     claimed = await claim_stock(connection, campaign_ids)
-    live = select(Campaign.id).where(Campaign.id.in_(campaign_ids), Campaign.state == "live")
-    items = await _items(connection, campaign_ids)
-    live_ids = set(await connection.scalars(live))
-    left = sum(item.left for id_ in live_ids for item in items.get(id_, ()))
-    taken = sum(item.reserved + item.sold for one in items.values() for item in one)
+    rows = await _item_rows(connection, campaign_ids)
+    left = sum(_left(row) for row in rows if row.campaign_state == "live")
+    taken = sum(row.reserved + row.sold for row in rows)
     return Stock(left=claimed.left + left, claimed=claimed.claimed + taken)
 
 

@@ -35,12 +35,10 @@ async def pay_back_due(
     """
     due = []
     async with transaction(database) as tx:
-        for payment_id in await rows.due_refunds(tx, now, most):
-            payment = await rows.payment_by_id(tx, payment_id)
-            if payment is not None:
-                tries = payment.refund_tries + 1
-                await rows.put_off_refund(tx, payment_id, tries, now + pause_after(tries))
-                due.append((payment, tries))
+        for payment in await rows.due_refunds(tx, now, most):
+            tries = payment.refund_tries + 1
+            await rows.put_off_refund(tx, payment.id, tries, now + pause_after(tries))
+            due.append((payment, tries))
     done = 0
     for payment, tries in due:
         try:

@@ -67,8 +67,7 @@ async def payment_address(services: Services, member_id: UUID, order_id: UUID, l
     Raises:
         Refusal: ``not_found``, ``order_paid``, ``order_released``, ``payment_unavailable``.
     """
-    async with services.database.connection() as connection:
-        found = await order_of(connection, member_id, order_id)
+    found = await _order(services, member_id, order_id)
     page = f"{services.settings.public_url}/orders/{order_id}"
     return await paying.begin_payment(
         services.database,
@@ -80,13 +79,23 @@ async def payment_address(services: Services, member_id: UUID, order_id: UUID, l
     )
 
 
-async def look_again(services: Services, found: OrderView) -> None:
-    """Ask the provider about a payment of which no news has come; now and then, however often it is called."""
+async def newest(services: Services, member_id: UUID, order_id: UUID) -> OrderView:
+    """A member's order as it stands, also where its provider knows more than we have been told.
+
+    The provider is asked now and then, however often this is.
+
+    Raises:
+        Refusal: ``not_found``.
+    """
+    found = await _order(services, member_id, order_id)
     if found.state != "reserved" or found.payment_provider is None:
-        return
+        return found
     provider = services.payment_providers.get(found.payment_provider)
-    if provider is not None:
-        await paying.look_again(services.database, services.sale_desk, provider, found.id, services.now())
+    if provider is None:
+        return found
+    await paying.look_again(services.database, services.sale_desk, provider, order_id, services.now())
+    # Whatever that came to: the provider's own news may have arrived meanwhile.
+    return await _order(services, member_id, order_id)
 
 
 async def cancel(services: Services, member_id: UUID, order_id: UUID) -> None:
@@ -95,10 +104,8 @@ async def cancel(services: Services, member_id: UUID, order_id: UUID) -> None:
     Raises:
         Refusal: ``not_found``, ``order_paid``.
     """
-    async with services.database.connection() as connection:
-        found = await order_of(connection, member_id, order_id)
     # It may have been paid a moment ago.
-    await look_again(services, found)
+    found = await newest(services, member_id, order_id)
     released = await services.sale_desk.release(found.campaign_code, member_id, order_id, "cancelled")
     if released.state == "paid":
         raise Refusal("order_paid")
@@ -109,3 +116,8 @@ async def cancel(services: Services, member_id: UUID, order_id: UUID) -> None:
     # Best effort: what is paid all the same is delivered, or paid back.
     with suppress(PaymentFailure):
         await services.payment_providers[payment.provider].cancel(payment.reference)
+
+
+async def _order(services: Services, member_id: UUID, order_id: UUID) -> OrderView:
+    async with services.database.connection() as connection:
+        return await order_of(connection, member_id, order_id)

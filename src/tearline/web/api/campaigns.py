@@ -208,8 +208,9 @@ async def _move(
     async def work(tx: AsyncConnection) -> CampaignAnswer:
         actor.require("campaigns.write")
         campaign_id = await campaign_id_of(tx, code)
-        is_sale = (await reads.campaign(tx, actor, campaign_id)).kind == "sale"
-        move = action_of_sale if is_sale and action_of_sale is not None else action
+        move = action
+        if action_of_sale is not None and (await reads.campaign(tx, actor, campaign_id)).kind == "sale":
+            move = action_of_sale
         await move(tx, actor, campaign_id, now=services.now())
         return await answer_of(tx, actor, campaign_id)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.response import Stream
 
-from tearline.web.ui.exports import XLSX_MEDIA_TYPE
+from tearline.web.ui.exports import XLSX_MEDIA_TYPE, attachment
 
 CSV = "text/csv"
 XLSX = XLSX_MEDIA_TYPE
@@ -28,14 +27,6 @@ async def download(chunks: AsyncIterator[bytes], media_type: str, file_name: str
             yield chunk
 
     return Stream(all_chunks(), media_type=media_type, headers=attachment(file_name))
-
-
-def attachment(file_name: str) -> dict[str, str]:
-    """The headers of a file that is to be kept under a name."""
-    return {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(file_name)}",
-        "cache-control": "no-store",
-    }
 
 
 def _binary() -> OpenAPIMediaType:

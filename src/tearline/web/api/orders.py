@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.members.reads import member_in_session
+from tearline.members.tokens import MemberIdentity
 from tearline.sales import reads
 from tearline.sales.model import VoucherOrder
 from tearline.sales.uses import report_uses
@@ -91,10 +92,8 @@ async def create_order(
 async def get_order(services: GivenServices, member: GivenBearer, order_id: FromPath[UUID]) -> OrderAnswer:
     """One order of the member: how it stands, where it is paid, and what it has brought."""
     member_id = await _member_id(services, member)
-    async with services.database.connection() as connection:
-        found = await reads.order_of(connection, member_id, order_id)
-    await ordering.look_again(services, found)
-    return await _answer(services, member_id, order_id)
+    found = await ordering.newest(services, member_id, order_id)
+    return order_answer(found, services.settings.public_url)
 
 
 @post(
@@ -193,16 +192,15 @@ async def report_voucher_uses(
     return await write(request, actor, work)
 
 
-async def _member_id(services: Services, member: GivenBearer) -> UUID:
+async def _member_id(services: Services, member: MemberIdentity) -> UUID:
     async with services.database.connection() as connection:
         return (await member_in_session(connection, member)).id
 
 
 async def _answer(services: Services, member_id: UUID, order_id: UUID) -> OrderAnswer:
     async with services.database.connection() as connection:
-        return order_answer(
-            await reads.order_of(connection, member_id, order_id), services.settings.public_url
-        )
+        found = await reads.order_of(connection, member_id, order_id)
+    return order_answer(found, services.settings.public_url)
 
 
 HANDLERS: list[Any] = [

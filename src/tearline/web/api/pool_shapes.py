@@ -14,9 +14,8 @@ from tearline.pools.files import FilePreview
 from tearline.pools.outcomes import ImportSummary
 from tearline.pools.reads import FileView, PoolView
 from tearline.pools.stored import rule_json
-from tearline.web.api.shapes import Answer, Body, Texts, Version
+from tearline.web.api.shapes import Answer, Body, Symbology, Texts, Version
 
-Symbology: TypeAlias = Literal["text", "qr", "code128", "code39", "ean13"]
 FileState: TypeAlias = Literal["uploading", "uploaded", "importing", "imported", "failed", "discarded"]
 LowStock: TypeAlias = Annotated[
     int,
@@ -203,7 +202,7 @@ class HandBackAnswer(Answer):
 
 def pool_row(row: Any) -> PoolRow:
     """A pool in a list."""
-    return msgspec.convert({name: row._mapping[name] for name in PoolRow.__struct_fields__}, PoolRow)
+    return msgspec.convert(row, PoolRow, from_attributes=True)
 
 
 def pool_answer(pool: PoolView) -> PoolAnswer:
@@ -253,6 +252,4 @@ def preview_answer(seen: FilePreview) -> PreviewAnswer:
 
 def hand_back_answer(row: Any) -> HandBackAnswer:
     """A hand-back in a list."""
-    return msgspec.convert(
-        {name: row._mapping[name] for name in HandBackAnswer.__struct_fields__}, HandBackAnswer
-    )
+    return msgspec.convert(row, HandBackAnswer, from_attributes=True)

@@ -17,7 +17,7 @@ from tearline.core.pools import check_rule
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
-from tearline.pools import actions, files, handback, importing, outcomes, reads
+from tearline.pools import actions, files, handback, outcomes, reads
 from tearline.pools.model import CodeFile, CodePool, HandBack
 from tearline.sales.closing import hand_back_unsold
 from tearline.web.access import GivenServices
@@ -203,8 +203,8 @@ async def preview_file(
     has_heading: Annotated[bool | None, QueryParameter(name="has_heading")] = None,
 ) -> PreviewAnswer:
     """What an uploaded file seems to hold: how to read it, and the rule that its codes follow."""
-    await _file(services, actor, pool_id, file_id)
     async with services.database.connection() as connection:
+        await _of_pool(connection, actor, pool_id, file_id)
         seen = await files.preview(connection, actor, file_id, column=column, has_heading=has_heading)
     return preview_answer(seen)
 
@@ -223,7 +223,7 @@ async def import_file(
 ) -> Response[FileDetail]:
     """Begin to add the file's codes, all or nothing; ask for the file until it is `imported` or `failed`."""
     actor.require("codes.write")
-    await _file(services, actor, pool_id, file_id)
+    await _require_of_pool(services, actor, pool_id, file_id)
     if wrong := check_rule(data.rule.value()):
         raise Refusal("invalid", fields={f"rule.{name}": sentence for name, sentence in wrong.items()})
     await begin_import(
@@ -269,7 +269,7 @@ async def get_outcomes(
     services: GivenServices, actor: GivenKey, pool_id: FromPath[UUID], file_id: FromPath[UUID]
 ) -> Stream:
     """What became of every row of an imported file, as CSV."""
-    await _file(services, actor, pool_id, file_id)
+    await _require_of_pool(services, actor, pool_id, file_id)
     chunks = outcomes.outcomes_csv(services.database, actor, file_id, now=services.now())
     return await download(chunks, CSV, f"outcomes-{file_id}.csv")
 
@@ -342,9 +342,9 @@ async def _of_pool(connection: AsyncConnection, actor: Actor, pool_id: UUID, fil
     return file
 
 
-async def _file(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) -> reads.FileView:
+async def _require_of_pool(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) -> None:
     async with services.database.connection() as connection:
-        return await _of_pool(connection, actor, pool_id, file_id)
+        await _of_pool(connection, actor, pool_id, file_id)
 
 
 async def _detail(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) -> FileDetail:
@@ -352,7 +352,7 @@ async def _detail(services: Services, actor: Actor, pool_id: UUID, file_id: UUID
         file = await _of_pool(connection, actor, pool_id, file_id)
         summary = None
         if file.state == "imported":
-            summary = await importing.summary(connection, actor, file_id)
+            summary = await outcomes.summary(connection, actor, file_id)
     return file_detail(file, summary)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
@@ -324,18 +324,11 @@ def changed_item_draft(before: SaleItemDraft, change: ItemChange) -> SaleItemDra
 
 def item_answer(item: ItemView) -> ItemAnswer:
     """An item as its operator sees it."""
-    draft = item.draft
     return ItemAnswer(
+        **asdict(item.draft),
         id=item.id,
         position=item.position,
-        offer_id=draft.offer_id,
         currency=item.currency,
-        price=draft.price,
-        face_value=draft.face_value,
-        quantity=draft.quantity,
-        limit_per_member=draft.limit_per_member,
-        limit_per_order=draft.limit_per_order,
-        commission_basis_points=draft.commission_basis_points,
         reserved=item.reserved,
         sold=item.sold,
         left=item.left,
@@ -375,7 +368,7 @@ def order_answer(order: OrderView, public_url: str) -> OrderAnswer:
 
 def order_row(row: Any) -> OrderRow:
     """An order in a list."""
-    return msgspec.convert({name: row._mapping[name] for name in OrderRow.__struct_fields__}, OrderRow)
+    return msgspec.convert(row, OrderRow, from_attributes=True)
 
 
 def voucher_answer(found: FoundVoucher) -> VoucherAnswer:

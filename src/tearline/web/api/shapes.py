@@ -30,6 +30,7 @@ Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 MerchantKind: TypeAlias = Literal["retail", "dining", "theme_park", "attraction", "service"]
 LanguageTag: TypeAlias = Literal["en", "zh-Hant", "zh-Hans", "th"]
+Symbology: TypeAlias = Literal["text", "qr", "code128", "code39", "ean13"]
 
 Item = TypeVar("Item")
 
@@ -347,7 +348,7 @@ class PartnersCodeAnswer(Answer):
     """A partner's code, to be shown to the partner's scanner."""
 
     text: str
-    symbology: Literal["text", "qr", "code128", "code39", "ean13"]
+    symbology: Symbology
 
 
 class CouponAnswer(Answer):

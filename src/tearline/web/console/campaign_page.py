@@ -12,7 +12,6 @@ from litestar.params import FromPath
 
 from tearline.campaigns import actions, reads
 from tearline.core.campaigns import TRANSITIONS
-from tearline.core.roles import Actor
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import date_time, day
 from tearline.insight.reads import CampaignFigures, campaign_figures
@@ -28,6 +27,8 @@ from tearline.web.console.tickets import face_of
 from tearline.web.ui.page import language_of
 
 SHOWN_HOURS = 48
+Step = tuple[Callable[..., Awaitable[int]], str]
+"""What is done about a campaign, and what is said of it then."""
 Plot = dict[str, Any]
 
 
@@ -100,11 +101,14 @@ async def go_live(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Open a draft to members."""
-    if await _is_sale(services, actor, campaign_id):
-        flash = _("The sale is live: members can buy from its start on.")
-        return await _step(request, services, actor, campaign_id, sales.go_live, flash)
-    flash = _("The campaign is live: members can claim from its start on.")
-    return await _step(request, services, actor, campaign_id, actions.go_live, flash)
+    return await _step(
+        request,
+        services,
+        actor,
+        campaign_id,
+        password=(actions.go_live, _("The campaign is live: members can claim from its start on.")),
+        sale=(sales.go_live, _("The sale is live: members can buy from its start on.")),
+    )
 
 
 @post("/campaigns/{campaign_id:uuid}/pause")
@@ -112,10 +116,14 @@ async def pause(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Stop claims for the time being."""
-    flash = _("The campaign is paused: nobody can claim until it is resumed.")
-    if await _is_sale(services, actor, campaign_id):
-        flash = _("The sale is paused: nobody can order until it is resumed.")
-    return await _step(request, services, actor, campaign_id, actions.pause, flash)
+    return await _step(
+        request,
+        services,
+        actor,
+        campaign_id,
+        password=(actions.pause, _("The campaign is paused: nobody can claim until it is resumed.")),
+        sale=(actions.pause, _("The sale is paused: nobody can order until it is resumed.")),
+    )
 
 
 @post("/campaigns/{campaign_id:uuid}/resume")
@@ -123,11 +131,14 @@ async def resume(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Let members claim again."""
-    if await _is_sale(services, actor, campaign_id):
-        flash = _("The sale goes on: members can buy again.")
-        return await _step(request, services, actor, campaign_id, sales.resume, flash)
-    flash = _("The campaign goes on: members can claim again.")
-    return await _step(request, services, actor, campaign_id, actions.resume, flash)
+    return await _step(
+        request,
+        services,
+        actor,
+        campaign_id,
+        password=(actions.resume, _("The campaign goes on: members can claim again.")),
+        sale=(sales.resume, _("The sale goes on: members can buy again.")),
+    )
 
 
 @post("/campaigns/{campaign_id:uuid}/archive")
@@ -135,16 +146,14 @@ async def archive(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Put a campaign away for good."""
-    flash = _("The campaign is archived. Coupons that members hold stay good.")
-    if await _is_sale(services, actor, campaign_id):
-        flash = _("The sale is archived. Vouchers that members bought stay good.")
-    return await _step(request, services, actor, campaign_id, actions.archive, flash)
-
-
-async def _is_sale(services: GivenServices, actor: Actor, campaign_id: UUID) -> bool:
-    """A campaign never changes its kind."""
-    async with services.database.connection() as connection:
-        return (await reads.campaign(connection, actor, campaign_id)).kind == "sale"
+    return await _step(
+        request,
+        services,
+        actor,
+        campaign_id,
+        password=(actions.archive, _("The campaign is archived. Coupons that members hold stay good.")),
+        sale=(actions.archive, _("The sale is archived. Vouchers that members bought stay good.")),
+    )
 
 
 async def _step(
@@ -152,9 +161,14 @@ async def _step(
     services: GivenServices,
     actor: GivenActor,
     campaign_id: UUID,
-    action: Callable[..., Awaitable[int]],
-    flash: str,
+    *,
+    password: Step,
+    sale: Step,
 ) -> Response[Any]:
+    """Take the step of the campaign's kind, which never changes."""
+    async with services.database.connection() as connection:
+        kind = (await reads.campaign(connection, actor, campaign_id)).kind
+    action, flash = sale if kind == "sale" else password
     return await act(
         request,
         services,

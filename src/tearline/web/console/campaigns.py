@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -125,52 +126,27 @@ async def export_campaigns(request: AnyRequest, services: GivenServices, actor: 
 @get("/campaigns/new")
 async def new_campaign(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The empty form."""
-    actor.require("campaigns.write")
-    marks = await _marks(request, services)
-    form = campaign_form(marks, time_zone=settings_of(request).time_zone).blank()
-    return await _form_page(request, services, form, marks)
+    return await _new(request, services, actor, "password")
 
 
 @get("/sales/new")
 async def new_sale(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The empty form of a sale."""
-    actor.require("campaigns.write")
-    marks = await _marks(request, services)
-    form = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=True).blank()
-    return await _form_page(request, services, form, marks, kind="sale")
+    return await _new(request, services, actor, "sale")
 
 
 @post("/sales/new")
 async def make_sale(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[Any]:
     """Make the sale of the form, as a draft; its vouchers follow."""
-    actor.require("campaigns.write")
-    marks = await _marks(request, services)
-    unread = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=True)
-    form = await unread.read(request)
-    made = await save(
-        services, form, lambda tx: create_sale(tx, actor, draft_from(form.values), services.now())
-    )
-    if made is None:
-        return await _form_page(request, services, form, marks, kind="sale")
     flash = _("The sale is there, as a draft. Add its vouchers next.")
-    return redirect(request, f"/console/campaigns/{made}", flash=flash)
+    return await _make(request, services, actor, "sale", create_sale, flash)
 
 
 @post("/campaigns/new")
 async def create_campaign(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[Any]:
     """Make the campaign of the form, as a draft; its prizes follow."""
-    actor.require("campaigns.write")
-    marks = await _marks(request, services)
-    form = await campaign_form(marks, time_zone=settings_of(request).time_zone).read(request)
-    made = await save(
-        services,
-        form,
-        lambda tx: actions.create_campaign(tx, actor, draft_from(form.values), services.now()),
-    )
-    if made is None:
-        return await _form_page(request, services, form, marks)
     flash = _("The campaign is there, as a draft. Add its prizes next.")
-    return redirect(request, f"/console/campaigns/{made}", flash=flash)
+    return await _make(request, services, actor, "password", actions.create_campaign, flash)
 
 
 @post("/campaigns/audience")
@@ -217,6 +193,31 @@ async def update_campaign(
     if saved is None:
         return await _form_page(request, services, form, marks, campaign, version)
     return redirect(request, f"/console/campaigns/{campaign_id}", flash=_("Saved."))
+
+
+async def _new(request: AnyRequest, services: GivenServices, actor: GivenActor, kind: str) -> Response[str]:
+    actor.require("campaigns.write")
+    marks = await _marks(request, services)
+    form = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=kind == "sale").blank()
+    return await _form_page(request, services, form, marks, kind=kind)
+
+
+async def _make(
+    request: AnyRequest,
+    services: GivenServices,
+    actor: GivenActor,
+    kind: str,
+    create: Callable[..., Awaitable[UUID]],
+    flash: str,
+) -> Response[Any]:
+    actor.require("campaigns.write")
+    marks = await _marks(request, services)
+    unread = campaign_form(marks, time_zone=settings_of(request).time_zone, is_sale=kind == "sale")
+    form = await unread.read(request)
+    made = await save(services, form, lambda tx: create(tx, actor, draft_from(form.values), services.now()))
+    if made is None:
+        return await _form_page(request, services, form, marks, kind=kind)
+    return redirect(request, f"/console/campaigns/{made}", flash=flash)
 
 
 async def _marks(request: AnyRequest, services: GivenServices) -> Marks:

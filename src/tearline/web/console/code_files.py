@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.enums import MediaType
 from litestar.params import FromPath
 from litestar.response import Stream
+from xlsxwriter.utility import xl_col_to_name
 
 from tearline.core.pools import PROBLEMS, CodeRule, check_rule
 from tearline.core.refusal import REASONS, Refusal
@@ -21,10 +23,11 @@ from tearline.pools.files import MOST_BYTES, MOST_COLUMNS, FilePreview
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.code_imports import begin_import
 from tearline.web.console.code_rule import RULE_FIELDS, import_form, rule_from, rule_words, values_of
-from tearline.web.console.pool_page import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES, attached
-from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
+from tearline.web.console.pool_page import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES
+from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, refused, show
 from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
 from tearline.web.services import Services
+from tearline.web.ui.exports import CSV_MEDIA_TYPE, XLSX_MEDIA_TYPE, attached, attachment
 from tearline.web.ui.forms import BoundForm
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect
@@ -101,7 +104,7 @@ async def confirm_file(
     file = await _file(services, actor, pool_id, file_id)
     path = f"/console/pools/{pool_id}/files/{file_id}"
     if file.state != "uploaded":
-        return redirect(request, path, flash=REASONS["file_not_ready"].sentence, kind="bad")
+        return refused(request, path, Refusal("file_not_ready"))
     form = await import_form([(str(n), str(n)) for n in range(MOST_COLUMNS)]).read(request)
     rule = _read_rule(form)
     if rule is None or form.inputs.first("act") == "look":
@@ -116,8 +119,7 @@ async def confirm_file(
             has_heading=form.values["has_heading"],
         )
     except Refusal as refusal:
-        text = refusal_text(refusal, language_of(request))
-        return redirect(request, path, flash="%(text)s", kind="bad", text=text)
+        return refused(request, path, refusal)
     return redirect(request, path)
 
 
@@ -132,8 +134,7 @@ async def file_now(
     """How far the import is; when it is over the page loads itself again."""
     file = await _file(services, actor, pool_id, file_id)
     now = services.now()
-    is_stalled = now - file.seen_at > importing.STALLED_AFTER
-    answer = show(request, "code_file_now.html", file=file, is_stalled=is_stalled, seen_at=now)
+    answer = show(request, "code_file_now.html", file=file, is_stalled=_is_stalled(file, now), seen_at=now)
     if file.state != "importing":
         answer.headers["hx-refresh"] = "true"
     return answer
@@ -155,9 +156,7 @@ async def discard(
     except Refusal as refusal:
         if refusal.reason != "file_not_ready":
             raise
-        text = refusal_text(refusal, language_of(request))
-        path = f"/console/pools/{pool_id}/files/{file_id}"
-        return redirect(request, path, flash="%(text)s", kind="bad", text=text)
+        return refused(request, f"/console/pools/{pool_id}/files/{file_id}", refusal)
     return redirect(
         request, f"/console/pools/{pool_id}", flash=_("The file is discarded; nothing was added.")
     )
@@ -184,9 +183,11 @@ async def template(request: AnyRequest, actor: GivenActor) -> Response[bytes]:
     """A file to fill in, whose column is text."""
     actor.require("codes.read")
     is_excel = request.query_params.get("format") == "xlsx"
-    content = importing.template_xlsx() if is_excel else importing.template_csv()
-    sent = attached(None, "codes", is_excel=is_excel)
-    return Response(content, media_type=sent.media_type, headers=sent.headers)
+    if is_excel:
+        content, media_type, name = importing.template_xlsx(), XLSX_MEDIA_TYPE, "codes.xlsx"
+    else:
+        content, media_type, name = importing.template_csv(), CSV_MEDIA_TYPE, "codes.csv"
+    return Response(content, media_type=media_type, headers=attachment(name))
 
 
 # Steps
@@ -222,7 +223,7 @@ async def _file(services: Services, actor: Actor, pool_id: UUID, file_id: UUID) 
     return file
 
 
-def _is_script(request: Request[Any, Any, Any]) -> bool:
+def _is_script(request: AnyRequest) -> bool:
     return request.headers.get("accept") == "application/json"
 
 
@@ -303,7 +304,7 @@ async def _preview_page(
         seen=seen,
         form=bound,
         kind_words=_kind_words(seen, language),
-        letters=[_letter(n) for n in range(max(map(len, seen.rows)))],
+        letters=[xl_col_to_name(n) for n in range(max(map(len, seen.rows)))],
         rule=rule_words(seen.rule, language),
         learned=rule_words(seen.learned, language) if seen.learned != seen.rule else "",
         problem_words=PROBLEMS,
@@ -319,7 +320,7 @@ async def _file_page(
         outcome = None
         if file.state == "imported":
             outcome = await importing.summary(connection, actor, file.id)
-    reason = problem or file.problem
+    reason, now = problem or file.problem, services.now()
     return show(
         request,
         "code_file.html",
@@ -327,14 +328,19 @@ async def _file_page(
         file=file,
         outcome=outcome,
         problem=REASONS[reason].sentence if reason in REASONS else "",
-        is_stalled=services.now() - file.seen_at > importing.STALLED_AFTER,
+        is_stalled=_is_stalled(file, now),
         outcome_names=OUTCOME_NAMES,
         problem_words=PROBLEMS,
         file_state_names=FILE_STATE_NAMES,
         file_state_kinds=FILE_STATE_KINDS,
         source_names=SOURCE_NAMES,
-        seen_at=services.now(),
+        seen_at=now,
     )
+
+
+def _is_stalled(file: reads.FileView, now: datetime) -> bool:
+    """Whether whoever imports the file has given no sign of life for long."""
+    return now - file.seen_at > importing.STALLED_AFTER
 
 
 def _columns(seen: FilePreview, language: str) -> list[tuple[str, str]]:
@@ -343,13 +349,8 @@ def _columns(seen: FilePreview, language: str) -> list[tuple[str, str]]:
     for number in range(max(map(len, seen.rows))):
         cells = [row[number] for row in seen.rows if len(row) > number and row[number]]
         shown = " · ".join(cells[:2]) or translate(language, _("empty"))
-        choices.append((str(number), f"{_letter(number)}: {shown}"))
+        choices.append((str(number), f"{xl_col_to_name(number)}: {shown}"))
     return choices
-
-
-def _letter(number: int) -> str:
-    """A column's name as spreadsheets have it: A, B, …, Z, AA."""
-    return chr(65 + number) if number < 26 else _letter(number // 26 - 1) + chr(65 + number % 26)
 
 
 def _kind_words(seen: FilePreview, language: str) -> str:

@@ -130,10 +130,9 @@ async def show_order(
     async with services.database.connection() as connection:
         listed = reads.orders(actor).where(VoucherOrder.id == order_id)
         member_id = await reads.member_of_order(connection, order_id)
-        row = (await connection.execute(listed.where(VoucherOrder.member_id == member_id))).one_or_none()
-        if row is None:
+        order = (await connection.execute(listed.where(VoucherOrder.member_id == member_id))).one_or_none()
+        if order is None:
             raise Refusal("not_found")
-        order = await reads.order_of(connection, member_id, order_id)
         found = await reads.find_voucher(connection, actor, order.number)
         payments = list(
             await connection.execute(
@@ -145,7 +144,6 @@ async def show_order(
         request,
         "order.html",
         order=order,
-        phone=row.member_phone,
         display=display,
         vouchers=[one for one in found if one.order_id == order_id],
         payments=payments,

@@ -16,6 +16,7 @@ from tearline.offers.model import Offer
 from tearline.pools.model import CodePool, HandBack
 from tearline.sales.figures import LATELY
 from tearline.sales.model import SaleHour, SaleItem
+from tearline.web.console.pools import IS_LOW
 
 MOST_SHOWN = 20
 
@@ -48,7 +49,7 @@ async def pool_alerts(connection: AsyncConnection, now: datetime) -> list[PoolAl
 
 
 async def _running_out(connection: AsyncConnection, now: datetime) -> list[PoolAlert]:
-    is_low = or_(CodePool.available == 0, CodePool.available < CodePool.low_stock)
+    needs_codes = or_(CodePool.available == 0, IS_LOW)
     lately = (
         select(func.coalesce(func.sum(SaleHour.vouchers), 0))
         .join(SaleItem, SaleItem.id == SaleHour.item_id)
@@ -64,7 +65,7 @@ async def _running_out(connection: AsyncConnection, now: datetime) -> list[PoolA
     query = (
         select(CodePool.id, Offer.names, CodePool.available, lately.label("lately"))
         .join(Offer, Offer.id == CodePool.offer_id)
-        .where(is_low, is_sold)
+        .where(needs_codes, is_sold)
         .order_by(CodePool.available, CodePool.id)
         .limit(MOST_SHOWN)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -28,7 +27,7 @@ from tearline.web.console.code_rule import rule_words
 from tearline.web.console.coupons import FIND_FORM
 from tearline.web.console.pools import SYMBOLOGY_NAMES
 from tearline.web.console.support import act, show
-from tearline.web.ui.exports import XLSX_MEDIA_TYPE
+from tearline.web.ui.exports import attached
 from tearline.web.ui.page import language_of
 
 FILE_STATE_NAMES = {
@@ -63,7 +62,7 @@ class Part:
     width: int
 
 
-def bar_of(pool: Any) -> list[Part]:
+def bar_of(pool: reads.PoolView) -> list[Part]:
     """The bar of a pool; even one code among millions is a visible sliver."""
     parts, x = [], 0
     for kind, label in BAR:
@@ -123,12 +122,14 @@ async def hand_back(
     request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
 ) -> Response[Any]:
     """Withdraw every code that was not sold, once the period of every sale of them is over."""
-
-    async def close(tx: AsyncConnection) -> None:
-        await hand_back_unsold(tx, actor, pool_id, services.now())
-
     flash = _("The unsold codes are withdrawn: none of them can be sold any more. Download the file below.")
-    return await act(request, services, f"/console/pools/{pool_id}#hand-backs", close, flash)
+    return await act(
+        request,
+        services,
+        f"/console/pools/{pool_id}#hand-backs",
+        lambda tx: hand_back_unsold(tx, actor, pool_id, services.now()),
+        flash,
+    )
 
 
 @get("/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}")
@@ -154,43 +155,22 @@ async def fetch_hand_back(
     return attached(chunks, stem, is_excel=is_excel)
 
 
-def attached(chunks: Any, stem: str, *, is_excel: bool) -> Stream:
-    """A file that is sent while it is read.
-
-    Args:
-        stem: its name without the ending.
-    """
-    ending = "xlsx" if is_excel else "csv"
-    return Stream(
-        chunks,
-        media_type=XLSX_MEDIA_TYPE if is_excel else "text/csv",
-        headers={
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(stem)}.{ending}",
-            "cache-control": "no-store",
-        },
-    )
-
-
 async def sales_of(connection: AsyncConnection, offer_id: UUID) -> list[Row[Any]]:
-    """The sales that sell an offer, the last to end first: with how many were sold and are reserved."""
+    """The sales that sell an offer, the last to end first."""
     query = (
         select(
             Campaign.id,
-            Campaign.code,
             Campaign.names,
             Campaign.state,
             Campaign.time_zone,
             Campaign.starts_at,
             Campaign.ends_at,
-            SaleItem.sold,
-            SaleItem.reserved,
         )
         .join(SaleItem, SaleItem.campaign_id == Campaign.id)
         .where(SaleItem.offer_id == offer_id)
-        # As every lock of several rows: by id.
-        .order_by(Campaign.id)
+        .order_by(Campaign.ends_at.desc(), Campaign.id)
     )
-    return sorted(await connection.execute(query), key=lambda one: one.ends_at, reverse=True)
+    return list(await connection.execute(query))
 
 
 def last_end(sales: list[Row[Any]], now: datetime) -> datetime | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.pools import SYMBOLOGIES
@@ -32,6 +33,8 @@ SYMBOLOGY_NAMES = {
     "code39": _("Barcode Code 39"),
     "ean13": _("Barcode EAN-13"),
 }
+IS_LOW = CodePool.available < CodePool.low_stock
+"""Whether fewer codes are available than staff want to be warned at; NULL when they never are."""
 POOL_FORM = Form(
     Choice(
         "symbology",
@@ -77,7 +80,7 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
                 _("Stock"),
                 [("low", _("Running out")), ("empty", _("Empty")), ("some", _("Codes left"))],
                 conditions={
-                    "low": CodePool.available < CodePool.low_stock,
+                    "low": IS_LOW,
                     "empty": CodePool.available == 0,
                     "some": CodePool.available > 0,
                 },
@@ -92,9 +95,8 @@ async def list_pools(request: AnyRequest, services: GivenServices, actor: GivenA
     """Every pool."""
     async with services.database.connection() as connection:
         definition = _definition(await merchant_choices(connection, language_of(request)))
-        listing = await definition.page(
-            request, reads.pools(actor), connection, export_path="/console/pools/export"
-        )
+        statement = reads.pools(actor).add_columns(IS_LOW.label("is_low"))
+        listing = await definition.page(request, statement, connection, export_path="/console/pools/export")
     return show(request, "pools.html", listing=listing)
 
 
@@ -175,7 +177,7 @@ async def update_pool(
     return redirect(request, f"/console/pools/{pool_id}", flash=_("Saved."))
 
 
-async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor, offer_id: UUID) -> Any:
+async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor, offer_id: UUID) -> Row[Any]:
     actor.require("codes.write")
     offer = await offers.offer_row(connection, actor, offer_id)
     if not can_have_pool(offer):
@@ -183,7 +185,7 @@ async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor,
     return offer
 
 
-def can_have_pool(offer: Any) -> bool:
+def can_have_pool(offer: Row[Any]) -> bool:
     """Whether an offer that has none can still be given a pool."""
     return offer.merchant_id is not None and offer.issued == 0 and offer.state != "archived"
 
@@ -192,18 +194,16 @@ def _form_page(
     request: AnyRequest,
     form: BoundForm,
     *,
-    offer: Any = None,
+    offer: Row[Any] | None = None,
     pool: reads.PoolView | None = None,
     version: int = 0,
 ) -> Response[str]:
-    names = offer.names if pool is None else pool.offer_names
     return show(
         request,
         "pool_form.html",
         status_code=form.status_code,
         form=form,
-        offer_id=offer.id if pool is None else pool.offer_id,
-        offer_names=names,
+        offer=offer,
         pool=pool,
         version=version,
     )

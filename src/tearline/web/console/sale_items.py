@@ -8,17 +8,18 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy import or_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns import reads as campaigns
 from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
 from tearline.core.sales import ITEM_EDITABLE, MAXIMUM_PER_ORDER, SaleItemDraft
 from tearline.i18n import _, localised
 from tearline.offers.model import Offer
-from tearline.offers.reads import tickets_query
+from tearline.offers.reads import Ticket, tickets_query
 from tearline.sales import actions, reads
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.support import act, save, show, version_in
+from tearline.web.services import Services
 from tearline.web.ui.forms import BoundForm, Choice, Field, Form, Money, Number, Percent, Section, read_only
 from tearline.web.ui.page import language_of, settings_of
 from tearline.web.ui.rendering import redirect
@@ -77,8 +78,9 @@ async def new_item(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The empty form."""
-    sale, _items, offers = await _load(request, services, actor, campaign_id)
-    form = item_form(offers, settings_of(request).currency)
+    sale, items = await _load(services, actor, campaign_id)
+    offers = await _offers(services, sale, items)
+    form = item_form(_choices(request, offers), settings_of(request).currency)
     return _form_page(request, form.blank(), sale, None, sale.version)
 
 
@@ -87,8 +89,8 @@ async def add_item(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[Any]:
     """Add the voucher of the form."""
-    sale, _items, offers = await _load(request, services, actor, campaign_id)
-    form = await _read(request, services, offers)
+    sale, items = await _load(services, actor, campaign_id)
+    form = await _read(request, await _offers(services, sale, items))
     version = version_in(form)
     made = await save(
         services,
@@ -112,9 +114,10 @@ async def edit_item(
     item_id: FromPath[UUID],
 ) -> Response[str]:
     """The form with what is known."""
-    sale, items, offers = await _load(request, services, actor, campaign_id)
+    sale, items = await _load(services, actor, campaign_id)
     item = _pick(items, item_id)
-    form = item_form(offers, item.currency, _frozen(sale)).blank(_values(item.draft))
+    offers = await _offers(services, sale, items)
+    form = item_form(_choices(request, offers), item.currency, _frozen(sale)).blank(_values(item.draft))
     return _form_page(request, form, sale, item, sale.version)
 
 
@@ -127,9 +130,9 @@ async def update_item(
     item_id: FromPath[UUID],
 ) -> Response[Any]:
     """Change the voucher as the form says."""
-    sale, items, offers = await _load(request, services, actor, campaign_id)
+    sale, items = await _load(services, actor, campaign_id)
     item = _pick(items, item_id)
-    form = await _read(request, services, offers, item, _frozen(sale))
+    form = await _read(request, await _offers(services, sale, items), item, _frozen(sale))
     version = version_in(form)
     saved = await save(
         services,
@@ -171,7 +174,7 @@ async def quantity_page(
     item_id: FromPath[UUID],
 ) -> Response[str]:
     """The form that raises how many may be sold."""
-    sale, items, _offers = await _load(request, services, actor, campaign_id)
+    sale, items = await _load(services, actor, campaign_id)
     item = _pick(items, item_id)
     return _quantity_page(request, QUANTITY_FORM.blank({"quantity": item.draft.quantity}), sale, item)
 
@@ -185,7 +188,7 @@ async def raise_quantity(
     item_id: FromPath[UUID],
 ) -> Response[Any]:
     """Raise how many may be sold, also while members are buying."""
-    sale, items, _offers = await _load(request, services, actor, campaign_id)
+    sale, items = await _load(services, actor, campaign_id)
     item = _pick(items, item_id)
     form = await QUANTITY_FORM.read(request)
     raised = await save(
@@ -199,50 +202,49 @@ async def raise_quantity(
 
 
 async def _load(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: UUID
-) -> tuple[campaigns.CampaignDetail, list[reads.ItemView], list[tuple[str, str]]]:
+    services: Services, actor: Actor, campaign_id: UUID
+) -> tuple[campaigns.CampaignDetail, list[reads.ItemView]]:
     actor.require("campaigns.write")
     async with services.database.connection() as connection:
         sale = await campaigns.campaign(connection, actor, campaign_id)
         if sale.kind != "sale":
             raise Refusal("not_found")
-        items = await reads.items_of(connection, campaign_id)
-        return sale, items, await _offer_choices(connection, sale, items, language_of(request))
+        return sale, await reads.items_of(connection, campaign_id)
 
 
-async def _offer_choices(
-    connection: AsyncConnection,
-    sale: campaigns.CampaignDetail,
-    items: list[reads.ItemView],
-    language: str,
-) -> list[tuple[str, str]]:
+async def _offers(
+    services: Services, sale: campaigns.CampaignDetail, items: list[reads.ItemView]
+) -> list[Ticket]:
     """Offers that can be sold: active ones, drafts while the sale is one, and those that it sells."""
     states = ("draft", "active") if sale.state == "draft" else ("active",)
     held = {item.draft.offer_id for item in items}
     query = tickets_query().where(or_(Offer.state.in_(states), Offer.id.in_(held))).order_by(Offer.code)
+    async with services.database.connection() as connection:
+        return [Ticket(**row._mapping) for row in await connection.execute(query)]
+
+
+def _choices(request: AnyRequest, offers: list[Ticket]) -> list[tuple[str, str]]:
+    language = language_of(request)
     return [
-        (str(row.offer_id), f"{row.code} – {localised(row.names, language)} ({row.currency})")
-        for row in await connection.execute(query)
+        (str(offer.offer_id), f"{offer.code} – {localised(offer.names, language)} ({offer.currency})")
+        for offer in offers
     ]
 
 
 async def _read(
     request: AnyRequest,
-    services: GivenServices,
-    offers: list[tuple[str, str]],
+    offers: list[Ticket],
     item: reads.ItemView | None = None,
     frozen: frozenset[str] = frozenset(),
 ) -> BoundForm:
     """The form as it was sent, its amounts in the currency of the offer that it names."""
     currency = settings_of(request).currency if item is None else item.currency
     shown = None if item is None else _values(item.draft)
-    form = await item_form(offers, currency, frozen).read(request, shown=shown)
-    if "offer" in form.values:
-        query = tickets_query().where(Offer.id == UUID(form.values["offer"]))
-        async with services.database.connection() as connection:
-            chosen = (await connection.execute(query)).one()
-        if chosen.currency != currency:
-            return item_form(offers, chosen.currency, frozen).parse(form.inputs.texts, shown=shown)
+    choices = _choices(request, offers)
+    form = await item_form(choices, currency, frozen).read(request, shown=shown)
+    for offer in offers:
+        if str(offer.offer_id) == form.values.get("offer") and offer.currency != currency:
+            return item_form(choices, offer.currency, frozen).parse(form.inputs.texts, shown=shown)
     return form
 
 

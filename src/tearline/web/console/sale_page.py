@@ -16,13 +16,16 @@ from tearline.core.roles import Actor
 from tearline.core.sales import ITEM_EDITABLE, MAXIMUM_ITEMS
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import date_time, day
-from tearline.pools.reads import PoolView, pool
+from tearline.merchants.model import AnyRow
+from tearline.pools.model import CodePool
+from tearline.pools.reads import pools
 from tearline.sales.figures import HourOfSales, SaleFigures, sale_figures
 from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
 from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
+from tearline.web.console.pools import IS_LOW
 from tearline.web.console.support import show
 from tearline.web.console.tickets import face_of
 from tearline.web.services import Services
@@ -38,7 +41,7 @@ async def show_sale(
     now, language, draft = services.now(), language_of(request), sale.draft
     async with services.database.connection() as connection:
         figures = await sale_figures(connection, actor, sale.id, now)
-        pools = await _pools(connection, actor, figures)
+        pools_by_item = await _pools(connection, actor, figures)
         marks = await load_marks(connection, language)
         subjects = [str(sale.id), *(str(one.item.id) for one in figures.items)]
         deeds = await trail(connection, actor, subjects)
@@ -49,8 +52,8 @@ async def show_sale(
         sale=sale,
         draft=draft,
         figures=figures,
-        pools=pools,
-        alerts=alerts_of(sale, pools, now),
+        pools=pools_by_item,
+        alerts=alerts_of(sale, pools_by_item, now),
         shown=shown_state(sale.state, draft.starts_at, draft.ends_at, now),
         steps=TRANSITIONS[sale.state],
         item_edits=ITEM_EDITABLE[sale.state],
@@ -90,20 +93,19 @@ async def sale_plot(
     return show(request, "sale_plot.html", **_plot(request, figures))
 
 
-async def _pools(connection: AsyncConnection, actor: Actor, figures: SaleFigures) -> dict[UUID, PoolView]:
+async def _pools(connection: AsyncConnection, actor: Actor, figures: SaleFigures) -> dict[UUID, AnyRow]:
     """The pools of a sale by item, for those who may see them."""
     if "codes.read" not in actor.permissions:
         return {}
-    return {
-        one.item.id: await pool(connection, actor, one.item.pool_id)
-        for one in figures.items
-        if one.item.pool_id is not None
-    }
+    pool_ids = [one.item.pool_id for one in figures.items if one.item.pool_id is not None]
+    query = pools(actor).add_columns(IS_LOW.label("is_low")).where(CodePool.id.in_(pool_ids))
+    found = {row.id: row for row in await connection.execute(query)}
+    return {one.item.id: found[one.item.pool_id] for one in figures.items if one.item.pool_id in found}
 
 
 def alerts_of(
-    sale: campaigns.CampaignDetail, pools: dict[UUID, PoolView], now: datetime
-) -> list[tuple[str, PoolView]]:
+    sale: campaigns.CampaignDetail, pools: dict[UUID, AnyRow], now: datetime
+) -> list[tuple[str, AnyRow]]:
     """What needs somebody: ``low`` or ``empty`` while the sale is on, ``left_over`` after it, and whose pool."""
     if sale.state in ("draft", "archived") and now < sale.draft.ends_at:
         return []

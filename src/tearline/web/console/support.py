@@ -139,10 +139,14 @@ async def act(request: AnyRequest, services: Services, path: str, work: Work, fl
     except Refusal as refusal:
         if refusal.reason in ("not_found", "not_allowed"):
             raise
-        return redirect(
-            request, path, flash="%(text)s", kind="bad", text=refusal_text(refusal, language_of(request))
-        )
+        return refused(request, path, refusal)
     return redirect(request, path, flash=flash)
+
+
+def refused(request: AnyRequest, path: str, refusal: Refusal) -> Response[Any]:
+    """Go to ``path``, where it's said what was refused."""
+    text = refusal_text(refusal, language_of(request))
+    return redirect(request, path, flash="%(text)s", kind="bad", text=text)
 
 
 def language_cookie(request: AnyRequest, language: str) -> Cookie:

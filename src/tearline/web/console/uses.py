@@ -13,12 +13,15 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
 from tearline.i18n import _
+from tearline.merchants.model import AnyRow
 from tearline.merchants.reads import merchant_by_id
 from tearline.sales.use_files import MOST_BYTES, UseReport, report_file
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
 from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
+from tearline.web.services import Services
 from tearline.web.ui.page import language_of, settings_of
 from tearline.web.uploads import sent_file
 
@@ -37,7 +40,8 @@ async def uses_page(
     request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Where a partner's file of uses is uploaded."""
-    return await _page(request, services, actor, merchant_id)
+    merchant = await _merchant(services, actor, merchant_id)
+    return _page(request, merchant)
 
 
 @post(
@@ -49,9 +53,7 @@ async def take_uses(
     request: AnyRequest, services: GivenServices, actor: GivenActor, merchant_id: FromPath[UUID]
 ) -> Response[Any]:
     """Take the file, and say what became of its rows."""
-    actor.require("codes.write")
-    async with services.database.connection() as connection:
-        await merchant_by_id(connection, actor, merchant_id)
+    merchant = await _merchant(services, actor, merchant_id)
     sent = await sent_file(request, "file")
     require_csrf(request, sent.texts.get(CSRF_FIELD, ""))
     try:
@@ -71,8 +73,14 @@ async def take_uses(
         if refusal.reason in ("not_found", "not_allowed"):
             raise
         problem = refusal_text(refusal, language_of(request))
-        return await _page(request, services, actor, merchant_id, problem=problem, status_code=refusal.status)
-    return await _page(request, services, actor, merchant_id, report=report)
+        return _page(request, merchant, problem=problem, status_code=refusal.status)
+    return _page(request, merchant, report=report)
+
+
+async def _merchant(services: Services, actor: Actor, merchant_id: UUID) -> AnyRow:
+    actor.require("codes.write")
+    async with services.database.connection() as connection:
+        return await merchant_by_id(connection, actor, merchant_id)
 
 
 async def _store(chunks: AsyncIterator[bytes], path: Path) -> None:
@@ -85,19 +93,14 @@ async def _store(chunks: AsyncIterator[bytes], path: Path) -> None:
             await asyncio.to_thread(file.write, chunk)
 
 
-async def _page(
+def _page(
     request: AnyRequest,
-    services: Any,
-    actor: Any,
-    merchant_id: UUID,
+    merchant: AnyRow,
     *,
     report: UseReport | None = None,
     problem: str = "",
     status_code: int = 200,
-) -> Response[Any]:
-    actor.require("codes.write")
-    async with services.database.connection() as connection:
-        merchant = await merchant_by_id(connection, actor, merchant_id)
+) -> Response[str]:
     return show(
         request,
         "uses.html",

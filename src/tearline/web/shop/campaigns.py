@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -21,7 +19,6 @@ from tearline.members.reads import MemberRow
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import AnyRequest, GivenMember, GivenServices, GivenVisitor, address_of
 from tearline.web.claiming import claim
-from tearline.web.problems import field_sentences, problem_headers
 from tearline.web.security import readable_form
 from tearline.web.services import Services
 from tearline.web.shop import sales
@@ -29,27 +26,29 @@ from tearline.web.shop.cards import card_of
 from tearline.web.shop.inside import (
     REFUSALS,
     Inside,
-    drop_pass,
-    has_given_place_on,
+    on_from,
     pass_token,
     session_if_any,
     session_of,
     to_room,
 )
 from tearline.web.shop.support import (
+    choice_key,
+    field_text,
     forget_note,
     form_key_in,
     known_member,
     new_form_key,
     note_cookie,
+    page_headers,
     read_note,
-    refusal_text,
     sign_in_path,
     signed_in_member,
+    with_query,
 )
 from tearline.web.shop.tickets import coupon_face
 from tearline.web.ui.page import language_of
-from tearline.web.ui.rendering import redirect, render, text_in
+from tearline.web.ui.rendering import render, text_in
 
 KEPT_GIFT_COOKIE = "tearline_gift"
 """Keeps what a visitor typed while they sign in; only their own browser ever sees it again."""
@@ -84,8 +83,7 @@ async def show_campaign(
 @get("/c/{code:str}/claims")
 async def claims_by_address(request: AnyRequest, code: FromPath[str]) -> Redirect:
     """Where a refused claim's page stands in the browser's address line, such as for its language links."""
-    query = request.scope["query_string"].decode("latin-1")
-    return Redirect(f"/c/{code}" + (f"?{query}" if query else ""), status_code=303)
+    return Redirect(with_query(request, f"/c/{code}"), status_code=303)
 
 
 @post("/c/{code:str}/claims")
@@ -108,7 +106,7 @@ async def make_claim(
             visitor,
             campaign_code,
             password,
-            _idempotency_key(form_key, password),
+            choice_key(form_key, password_key(password)),
             address_of(request),
             pass_token(request, services, campaign_code),
         )
@@ -123,12 +121,7 @@ async def make_claim(
             request, services, visitor, code, password=password, form_key=form_key, refusal=refusal
         )
     address = f"/c/{campaign_code}/claims/{answer.claim_id}"
-    response: Response[Any] = Redirect(address, status_code=303)
-    if room := has_given_place_on(services, campaign_code):
-        response = redirect(
-            request, address, flash=_("Your place inside went to the next in line. Thank you!")
-        )
-        drop_pass(services, response, room)
+    response = on_from(request, services, campaign_code, address)
     forget_note(request, response, KEPT_GIFT_COOKIE, path="/c")
     return response
 
@@ -178,14 +171,11 @@ async def _campaign_page(
         page = await campaign_page(connection, code, now)
         member = await known_member(connection, identity)
         standing = await _standing(connection, page, member, now)
-    headers = {} if refusal is None else problem_headers(refusal, language)
-    # A page is not an API: a browser must not be told to ask for a bearer token.
-    headers.pop("www-authenticate", None)
     return render(
         request,
         "shop/campaign.html",
         status_code=200 if refusal is None else refusal.status,
-        headers=headers,
+        headers=page_headers(refusal, language),
         time_zone=page.time_zone,
         card=card_of(page, language),
         inside=inside or session_if_any(request, services, page.code),
@@ -199,15 +189,9 @@ async def _campaign_page(
         password=password,
         is_back_from_sign_in=bool(password) and refusal is None and member is not None,
         form_key=form_key or new_form_key(),
-        problem=None if refusal is None else _problem_text(refusal, language),
+        problem=None if refusal is None else field_text(refusal, "password", language),
         sign_in_path=sign_in_path(f"/c/{page.code}"),
     )
-
-
-def _problem_text(refusal: Refusal, language: str) -> str:
-    if "password" in refusal.fields:
-        return field_sentences(refusal, language)["password"]
-    return refusal_text(refusal, language)
 
 
 async def _standing(
@@ -249,12 +233,6 @@ def _keep_gift(request: AnyRequest, response: Redirect, campaign_code: str, pass
         values = {"code": campaign_code, "password": password}
         response.set_cookie(note_cookie(request, KEPT_GIFT_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))
     return response
-
-
-def _idempotency_key(form_key: str, password: str) -> str:
-    """The same for every sending of one loaded form with one password, and different for another password."""
-    digest = hashlib.sha256(f"{form_key}\n{password_key(password)}".encode("utf-8", "replace")).hexdigest()
-    return f"shop-{digest[:40]}"
 
 
 HANDLERS = [show_campaign, claims_by_address, make_claim, show_claim]

@@ -12,10 +12,13 @@ from litestar.response import Redirect
 
 from tearline.core.refusal import Refusal
 from tearline.core.rooms import JOINABLE
+from tearline.i18n import _
 from tearline.waitingroom.watch import RoomView
 from tearline.web.access import AnyRequest, safe_next, services_of
 from tearline.web.services import Services
+from tearline.web.shop.support import with_query
 from tearline.web.ui.page import language_of
+from tearline.web.ui.rendering import redirect
 from tearline.web.visits import dropped_cookies, pass_cookie_name
 
 REFUSALS = frozenset({"pass_required", "pass_ended", "pass_taken"})
@@ -92,8 +95,8 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     room = services.room_watch.guard_of_page(request.scope["path"])
     if room is None or room.state not in JOINABLE:
         return None
-    query = request.scope["query_string"].decode("latin-1")
-    wanted = request.scope["path"] + (f"?{query}" if query and request.method == "GET" else "")
+    path = request.scope["path"]
+    wanted = with_query(request, path) if request.method == "GET" else path
     back = quote(safe_next(wanted, "/"), safe="/")
     try:
         session = _inside(services, room, request.cookies.get(pass_cookie_name(room.code)), back)
@@ -121,13 +124,12 @@ def _room_address(request: AnyRequest, room: RoomView, back: str, refusal: Refus
     return path + (f"&lang={language_of(request)}" if "lang" in request.query_params else "")
 
 
-def has_given_place_on(services: Services, campaign_code: str) -> RoomView | None:
-    """The room of a campaign in which a claim ends the session, or None."""
+def on_from(request: AnyRequest, services: Services, campaign_code: str, address: str) -> Response[Any]:
+    """On to what was claimed or ordered; where that ends the session, the browser forgets its pass."""
     room = services.room_guard.room_of(campaign_code)
-    return room if room is not None and room.claim_ends_session else None
-
-
-def drop_pass(services: Services, response: Response[object], room: RoomView) -> None:
-    """Have the browser forget a pass whose place went to the next in line."""
+    if room is None or not room.claim_ends_session:
+        return Redirect(address, status_code=303)
+    response = redirect(request, address, flash=_("Your place inside went to the next in line. Thank you!"))
     for cookie in dropped_cookies(room.code, secure=services.settings.cookies_are_secure):
         response.set_cookie(cookie)
+    return response

@@ -14,7 +14,8 @@ from tearline.core.refusal import Refusal
 from tearline.coupons.reads import order_coupons
 from tearline.i18n import _
 from tearline.i18n.formats import money
-from tearline.sales.reads import OrderView, member_orders, order_of
+from tearline.members.tokens import MemberIdentity
+from tearline.sales.reads import OrderView, member_orders
 from tearline.web import ordering
 from tearline.web.access import AnyRequest, GivenMember, GivenServices
 from tearline.web.services import Services
@@ -31,7 +32,6 @@ STATE_NAMES = {
     "refunded": _("Refunded"),
 }
 STATE_KINDS = {"reserved": "warn", "paid": "good", "refund_due": "warn"}
-_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def orders_page(request: AnyRequest, services: GivenServices, member: Give
     language = language_of(request)
     async with services.database.connection() as connection:
         row = await signed_in_member(connection, request, member)
-        found = await member_orders(connection, row.id, maximum=_SHOWN)
+        found = await member_orders(connection, row.id)
     return render(request, "shop/orders.html", faces=[order_face(order, language) for order in found])
 
 
@@ -85,11 +85,10 @@ async def order_page(
 ) -> Response[str]:
     """One order: to be paid, paid with its vouchers, or what else became of it."""
     now, language = services.now(), language_of(request)
+    member_id = await _member_id(request, services, member)
+    order = await ordering.newest(services, member_id, order_id)
     async with services.database.connection() as connection:
-        row = await signed_in_member(connection, request, member)
-    order = await _newest(services, row.id, order_id)
-    async with services.database.connection() as connection:
-        coupons = await order_coupons(connection, row.id, order_id, now)
+        coupons = await order_coupons(connection, member_id, order_id, now)
     is_payable = order.state == "reserved" and order.reserved_until > now
     return render(
         request,
@@ -111,9 +110,8 @@ async def order_now(
     request: AnyRequest, services: GivenServices, member: GivenMember, order_id: FromPath[UUID]
 ) -> Response[str]:
     """Has the page load itself again once the order it shows as waiting does so no longer; 204 either way."""
-    async with services.database.connection() as connection:
-        row = await signed_in_member(connection, request, member)
-    order = await _newest(services, row.id, order_id)
+    member_id = await _member_id(request, services, member)
+    order = await ordering.newest(services, member_id, order_id)
     headers = {"cache-control": "no-store"}
     if order.state != "reserved":
         headers["hx-refresh"] = "true"
@@ -125,9 +123,8 @@ async def begin_payment(
     request: AnyRequest, services: GivenServices, member: GivenMember, order_id: FromPath[UUID]
 ) -> Response[Any]:
     """Ask the payment service again, when it did not answer before; its link is on the order's page then."""
-    async with services.database.connection() as connection:
-        row = await signed_in_member(connection, request, member)
-    refusal = await start_payment(request, services, row.id, order_id)
+    member_id = await _member_id(request, services, member)
+    refusal = await start_payment(request, services, member_id, order_id)
     return _back(request, order_id, refusal)
 
 
@@ -136,10 +133,9 @@ async def cancel_order(
     request: AnyRequest, services: GivenServices, member: GivenMember, order_id: FromPath[UUID]
 ) -> Response[Any]:
     """Give the order up before it is paid."""
-    async with services.database.connection() as connection:
-        row = await signed_in_member(connection, request, member)
+    member_id = await _member_id(request, services, member)
     try:
-        await ordering.cancel(services, row.id, order_id)
+        await ordering.cancel(services, member_id, order_id)
     except Refusal as refusal:
         return _back(request, order_id, refusal)
     return _back(request, order_id)
@@ -156,18 +152,9 @@ async def start_payment(
     return None
 
 
-async def _newest(services: Services, member_id: UUID, order_id: UUID) -> OrderView:
-    """The order as it stands, also where the provider knows more than we have been told."""
-    order = await _order(services, member_id, order_id)
-    if order.state != "reserved":
-        return order
-    await ordering.look_again(services, order)
-    return await _order(services, member_id, order_id)
-
-
-async def _order(services: Services, member_id: UUID, order_id: UUID) -> OrderView:
+async def _member_id(request: AnyRequest, services: Services, member: MemberIdentity) -> UUID:
     async with services.database.connection() as connection:
-        return await order_of(connection, member_id, order_id)
+        return (await signed_in_member(connection, request, member)).id
 
 
 def _back(request: AnyRequest, order_id: UUID, refusal: Refusal | None = None) -> Response[Any]:

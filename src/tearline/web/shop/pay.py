@@ -19,6 +19,7 @@ from tearline.sales.reads import OrderView, order_of
 from tearline.web.access import AnyRequest, GivenServices, safe_next
 from tearline.web.security import readable_form
 from tearline.web.services import Services
+from tearline.web.shop.support import with_query
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import render, text_in
 
@@ -40,7 +41,7 @@ async def pay_page(request: AnyRequest, services: GivenServices, reference: From
         name=text_in(order.offer_names, language),
         amount=money(payment.amount, payment.currency, language),
         back=back if payment.state == "begun" else done,
-        action=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        action=with_query(request, request.url.path),
         is_open=payment.state == "begun",
     )
 

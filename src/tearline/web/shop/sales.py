@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
-from tearline.i18n import _, translate
+from tearline.i18n import _
 from tearline.i18n.formats import money
 from tearline.members.tokens import MemberIdentity
 from tearline.offers.describe import Stub, condition_text, stub_value, validity_text, where_text
@@ -22,32 +21,33 @@ from tearline.offers.reads import where_names
 from tearline.sales.reads import ItemView, bought_by, sale_page
 from tearline.web import ordering
 from tearline.web.access import AnyRequest, GivenServices, GivenVisitor
-from tearline.web.problems import problem_headers
 from tearline.web.security import readable_form
 from tearline.web.services import Services
 from tearline.web.shop.cards import card_of
 from tearline.web.shop.inside import (
     Inside,
-    drop_pass,
-    has_given_place_on,
+    on_from,
     pass_token,
     session_if_any,
     to_room,
 )
 from tearline.web.shop.orders import start_payment
 from tearline.web.shop.support import (
+    choice_key,
+    field_text,
     forget_note,
     form_key_in,
     known_member,
     new_form_key,
     note_cookie,
+    page_headers,
     read_note,
-    refusal_text,
     sign_in_path,
+    with_query,
 )
 from tearline.web.ui.assets import picture_url
 from tearline.web.ui.page import language_of
-from tearline.web.ui.rendering import redirect, render, text_in
+from tearline.web.ui.rendering import render, text_in
 
 KEPT_ORDER_COOKIE = "tearline_order"
 """Keeps what a visitor chose while they sign in or wait in line."""
@@ -111,8 +111,7 @@ async def show_sale(
 @get("/c/{code:str}/orders")
 async def orders_by_address(request: AnyRequest, code: FromPath[str]) -> Redirect:
     """Where a refused order's page stands in the browser's address line, such as for its language links."""
-    query = request.scope["query_string"].decode("latin-1")
-    return Redirect(f"/c/{code}" + (f"?{query}" if query else ""), status_code=303)
+    return Redirect(with_query(request, f"/c/{code}"), status_code=303)
 
 
 @post("/c/{code:str}/orders")
@@ -139,7 +138,7 @@ async def make_order(
             campaign_code,
             item_id,
             quantity,
-            _idempotency_key(form_key, item_id, quantity),
+            choice_key(form_key, f"{item_id}\n{quantity}"),
             pass_token(request, services, campaign_code),
         )
     except Refusal as refusal:
@@ -156,12 +155,7 @@ async def make_order(
     # Should the provider not answer, the order's page offers to try again.
     await start_payment(request, services, visitor.member_id, answer.order_id)
     address = f"/orders/{answer.order_id}"
-    response: Response[Any] = Redirect(address, status_code=303)
-    if room := has_given_place_on(services, campaign_code):
-        response = redirect(
-            request, address, flash=_("Your place inside went to the next in line. Thank you!")
-        )
-        drop_pass(services, response, room)
+    response = on_from(request, services, campaign_code, address)
     forget_note(request, response, KEPT_ORDER_COOKIE, path="/c")
     return response
 
@@ -185,14 +179,11 @@ async def _sale_page(
         faces = [
             await _face(connection, item, language, bought.get(item.id, 0), choice) for item in page.items
         ]
-    headers = {} if refusal is None else problem_headers(refusal, language)
-    # A page is not an API: a browser must not be told to ask for a bearer token.
-    headers.pop("www-authenticate", None)
     return render(
         request,
         "shop/sale.html",
         status_code=200 if refusal is None else refusal.status,
-        headers=headers,
+        headers=page_headers(refusal, language),
         time_zone=page.time_zone,
         card=card_of(page, language),
         faces=faces,
@@ -205,7 +196,7 @@ async def _sale_page(
         is_back_from_sign_in=bool(choice.item_id) and refusal is None and member is not None,
         choice=choice,
         form_key=form_key or new_form_key(),
-        problem=None if refusal is None else _problem_text(refusal, language),
+        problem=None if refusal is None else field_text(refusal, "quantity", language),
         sign_in_path=sign_in_path(f"/c/{page.code}"),
     )
 
@@ -241,12 +232,6 @@ async def _face(
     )
 
 
-def _problem_text(refusal: Refusal, language: str) -> str:
-    if "quantity" in refusal.fields:
-        return translate(language, refusal.fields["quantity"])
-    return refusal_text(refusal, language)
-
-
 def _quantity_in(value: object) -> int | None:
     text = str(value)
     return int(text) if text.isascii() and text.isdigit() and 1 <= len(text) <= 4 else None
@@ -265,12 +250,6 @@ def _keep(request: AnyRequest, response: Redirect, campaign_code: str, choice: C
     }
     response.set_cookie(note_cookie(request, KEPT_ORDER_COOKIE, values, path="/c", seconds=_KEPT_SECONDS))
     return response
-
-
-def _idempotency_key(form_key: str, item_id: UUID, quantity: int) -> str:
-    """The same for every sending of one loaded form with one choice, and different for another choice."""
-    text = f"{form_key}\n{item_id}\n{quantity}"
-    return f"shop-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:40]}"
 
 
 HANDLERS = [orders_by_address, make_order]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -18,7 +19,13 @@ from tearline.i18n import _, translate, translate_counted
 from tearline.members.reads import MemberRow, member_in_session
 from tearline.members.tokens import MemberIdentity
 from tearline.web.access import AnyRequest, safe_next, services_of
-from tearline.web.problems import SignInNeeded, retry_after_seconds, sentence_of
+from tearline.web.problems import (
+    SignInNeeded,
+    field_sentences,
+    problem_headers,
+    retry_after_seconds,
+    sentence_of,
+)
 from tearline.web.security import expired_cookie, private_cookie
 
 _LONGEST_COOKIE_CHARACTERS = 4000
@@ -56,6 +63,25 @@ def refusal_text(refusal: Refusal, language: str) -> str:
     if refusal.reason != "too_many_attempts":
         return sentence
     return f"{sentence} {wait_text(retry_after_seconds(refusal) or 60, language)}"
+
+
+def field_text(refusal: Refusal, field: str, language: str) -> str:
+    """What the refusal says about a field, or else its own sentence."""
+    return field_sentences(refusal, language).get(field) or refusal_text(refusal, language)
+
+
+def page_headers(refusal: Refusal | None, language: str) -> dict[str, str]:
+    """The headers of a page that may tell of a refusal."""
+    headers = {} if refusal is None else problem_headers(refusal, language)
+    # A page is not an API: a browser must not be told to ask for a bearer token.
+    headers.pop("www-authenticate", None)
+    return headers
+
+
+def with_query(request: AnyRequest, path: str) -> str:
+    """A path with the query of the request's own address."""
+    query = request.scope["query_string"].decode("latin-1")
+    return path + (f"?{query}" if query else "")
 
 
 def wait_text(seconds: int, language: str) -> str:
@@ -123,6 +149,12 @@ def forget_note(request: AnyRequest, response: Response[Any], name: str, *, path
 def new_form_key() -> str:
     """What tells one loaded form from another: sending the same one again asks for nothing new."""
     return secrets.token_urlsafe(16)
+
+
+def choice_key(form_key: str, choice: str) -> str:
+    """The same for every sending of one loaded form with one choice, and different for another choice."""
+    digest = hashlib.sha256(f"{form_key}\n{choice}".encode("utf-8", "replace")).hexdigest()
+    return f"shop-{digest[:40]}"
 
 
 def form_key_in(form: FormMultiDict) -> str:

@@ -15,9 +15,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import xlsxwriter
+from litestar.response import Stream
 from sqlalchemy import Row
 
 from tearline.core.spreadsheets import neutralised
@@ -25,7 +27,8 @@ from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import major_units
 from tearline.web.ui.page import Page
 
-CSV_MEDIA_TYPE = "text/csv; charset=utf-8"
+CSV_MEDIA_TYPE = "text/csv"
+"""Litestar adds the charset: UTF-8."""
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _CHUNK_BYTES = 64 * 1024
@@ -54,6 +57,28 @@ class ExportColumn(Protocol):
 
     def label_of(self, value: Any) -> str:
         """A tag's words in English."""
+
+
+def attachment(file_name: str) -> dict[str, str]:
+    """The headers of a file that is to be kept under a name."""
+    return {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(file_name)}",
+        "cache-control": "no-store",
+    }
+
+
+def attached(chunks: AsyncIterator[bytes], stem: str, *, is_excel: bool) -> Stream:
+    """A file that is sent while it is read.
+
+    Args:
+        stem: its name without the ending.
+        is_excel: otherwise it is CSV.
+    """
+    return Stream(
+        chunks,
+        media_type=XLSX_MEDIA_TYPE if is_excel else CSV_MEDIA_TYPE,
+        headers=attachment(f"{stem}.{'xlsx' if is_excel else 'csv'}"),
+    )
 
 
 def headings(columns: Sequence[ExportColumn], page: Page) -> list[str]:

@@ -205,15 +205,7 @@ class ListDefinition:
 
         is_excel = file_format == "xlsx"
         chunks = (exports.xlsx_chunks if is_excel else exports.csv_chunks)(columns, rows(), page)
-        ending = "xlsx" if is_excel else "csv"
-        return Stream(
-            chunks,
-            media_type=exports.XLSX_MEDIA_TYPE if is_excel else exports.CSV_MEDIA_TYPE,
-            headers={
-                "content-disposition": f"attachment; filename*=UTF-8''{quote(file_name)}.{ending}",
-                "cache-control": "no-store",
-            },
-        )
+        return exports.attached(chunks, file_name, is_excel=is_excel)
 
     def filtered(self, page: Page, statement: Select[Any]) -> Select[Any]:
         """The statement with the conditions of the filters that the page's address sets."""
