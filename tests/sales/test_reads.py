@@ -14,7 +14,7 @@ from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
 from tearline.sales import reads
 from tearline.sales.desk import SaleDesk
-from tearline.sales.figures import sale_figures
+from tearline.sales.figures import sale_figures, sale_hours
 from tearline.sales.model import Voucher
 from tests.sale_worlds import FACE_VALUE, PRICE, begin_payment, make_sale, order, settle
 
@@ -133,14 +133,15 @@ async def test_the_figures_of_a_sale_add_up(database: Database) -> None:
     await order(SaleDesk(database, clock=lambda: now), sale, 1, 8)
     async with database.connection() as connection:
         figures = await sale_figures(connection, OPERATOR, sale.campaign_id, now)
+        hours = await sale_hours(connection, figures, now)
     first, second = figures.items
     assert (first.uploaded, first.available, first.reserved, first.sold, first.left) == (100, 80, 8, 12, 80)
     assert (second.uploaded, second.sold) == (None, 2)
     assert first.revenue == 12 * PRICE
     assert first.payable == first.revenue - first.commission
     assert (figures.sold, figures.reserved) == (14, 8)
-    assert figures.money["THB"][0] == 14 * PRICE == sum(hour.revenue for hour in figures.hours)
-    by_hour = {hour.hour.astimezone(UTC): hour.vouchers for hour in figures.hours if hour.vouchers}
+    assert figures.money["THB"][0] == 14 * PRICE == sum(hour.revenue for hour in hours)
+    by_hour = {hour.hour.astimezone(UTC): hour.vouchers for hour in hours if hour.vouchers}
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     assert by_hour == {this_hour - 26 * HOUR: 4, this_hour - 3 * HOUR: 5, this_hour: 5}
     # Eight were sold within the last day, eighty are left: ten more days.

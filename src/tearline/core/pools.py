@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from uuid import UUID
 
 
 def _(message: str) -> str:
@@ -128,6 +129,11 @@ _OPTION = re.compile(r"(?<!\\)\?")
 _MOST_BRANCHES = 8
 _MOST_RANGES = 2
 _MOST_OPTIONS = 3
+
+
+def can_have_pool(merchant_id: UUID | None, issued: int, state: str) -> bool:
+    """Whether an offer that has no pool can still be given one: one merchant's, of which nothing was issued yet."""
+    return merchant_id is not None and issued == 0 and state != "archived"
 
 
 def check_pool(symbology: str, low_stock: int | None) -> dict[str, str]:

@@ -6,7 +6,6 @@ begin at half past.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Campaign, ClaimHour, Prize
+from tearline.core.hours import hour_of, hours_between
 from tearline.core.offers import start_of_day
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
@@ -25,7 +25,6 @@ from tearline.db import LocalisedText
 from tearline.merchants.model import Store
 from tearline.offers.model import Offer
 
-HOUR = timedelta(hours=1)
 SHOWN_BEFORE_END = timedelta(days=14)
 SHOWN_AFTER_END = timedelta(days=7)
 """Hours are shown for the last two weeks of a campaign and the week after it, when coupons are used."""
@@ -195,19 +194,6 @@ async def merchant_day(
         offers=offers,
         stores=await _by_store(connection, which),
     )
-
-
-def hour_of(instant: datetime) -> datetime:
-    """The beginning of the hour of UTC in which an instant lies."""
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def hours_between(first: datetime, last: datetime) -> Iterator[datetime]:
-    """Each hour from ``first`` to ``last``, both included; none when ``last`` is before ``first``."""
-    hour = first
-    while hour <= last:
-        yield hour
-        hour += HOUR
 
 
 _STANDS = Reversal.redemption_id.is_(None)

@@ -14,7 +14,7 @@ from sqlalchemy import Row, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.core.pools import LONGEST_CODE, check_pool
+from tearline.core.pools import LONGEST_CODE, can_have_pool, check_pool
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
@@ -56,7 +56,7 @@ async def create_pool(
         raise Refusal(
             "invalid", fields={"offer": _("Only an offer of one merchant can have a partner's codes.")}
         )
-    if offer.issued > 0 or offer.state == "archived":
+    if not can_have_pool(offer.merchant_id, offer.issued, offer.state):
         raise Refusal("not_editable")
     if problems := check_pool(symbology, low_stock):
         raise Refusal("invalid", fields=problems)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, false, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.pools import LONGEST_CODE, CodeRule
@@ -24,6 +24,8 @@ from tearline.offers.model import Offer
 from tearline.pools.model import CodeFile, CodePool, HandBack, PartnerCode
 from tearline.pools.stored import rule_from
 
+IS_LOW = func.coalesce(CodePool.available < CodePool.low_stock, false())
+"""Whether fewer codes are available than staff want to be warned at."""
 LATEST_FILES = 10
 MOST_FOUND = 50
 
@@ -79,12 +81,8 @@ class PoolView:
     version: int
     created_at: datetime
     updated_at: datetime
+    is_low: bool
     latest_files: tuple[FileView, ...]
-
-    @property
-    def is_low(self) -> bool:
-        """Whether fewer codes are available than staff want to be warned at."""
-        return self.low_stock is not None and self.available < self.low_stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ _FILE_COLUMNS = tuple(getattr(CodeFile, name) for name in FileView.__slots__)
 
 
 def pools(actor: Actor) -> AnySelect:
-    """All pools that the actor may see, with their offers' and merchants' names; not yet sorted.
+    """All pools that the actor may see, with their offers' and merchants' names and ``is_low``; not yet sorted.
 
     The caller filters, sorts and pages it.
     """
@@ -119,6 +117,7 @@ def pools(actor: Actor) -> AnySelect:
             Offer.code.label("offer_code"),
             Offer.names.label("offer_names"),
             Merchant.names.label("merchant_names"),
+            IS_LOW.label("is_low"),
         )
         .join(Offer, Offer.id == CodePool.offer_id)
         .join(Merchant, Merchant.id == CodePool.merchant_id)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,15 +17,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Campaign
+from tearline.core.hours import HOUR, hour_of, hours_between
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.sales import expected_sold_out
-from tearline.offers.model import Offer
 from tearline.pools.model import CodePool
-from tearline.sales.model import SaleHour, SaleItem
-from tearline.sales.reads import ItemView, items_of
+from tearline.sales.model import SaleHour
+from tearline.sales.reads import ItemView, item_rows, items_of, left_in
 
-HOUR = timedelta(hours=1)
 MOST_HOURS = 24 * 21
 """Hours are shown for the last three weeks of a sale."""
 LATELY = timedelta(hours=24)
@@ -74,8 +72,9 @@ class SaleFigures:
 
     campaign_id: UUID
     time_zone: str
+    starts_at: datetime
+    ends_at: datetime
     items: tuple[ItemFigures, ...]
-    hours: tuple[HourOfSales, ...]
 
     @property
     def sold(self) -> int:
@@ -124,8 +123,9 @@ async def sale_figures(
     return SaleFigures(
         campaign_id=campaign_id,
         time_zone=sale.time_zone,
+        starts_at=sale.starts_at,
+        ends_at=sale.ends_at,
         items=tuple(_item_figures(item, counters.get(item.id, (0, 0, 0)), pools, now) for item in items),
-        hours=await _hours(connection, sale, items, now),
     )
 
 
@@ -140,35 +140,20 @@ class SaleStock:
 
 async def stock_of_sales(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> dict[UUID, SaleStock]:
     """The stock of some sales, for a list; sales without items are left out."""
-    other = SaleItem.__table__.alias("other")
-    in_orders = select(func.sum(other.c.reserved)).where(other.c.offer_id == SaleItem.offer_id)
-    # The least of what is known; NULL is no bound.
-    left = func.least(
-        SaleItem.quantity - SaleItem.reserved - SaleItem.sold,
-        CodePool.available,
-        Offer.issue_limit - Offer.issued - in_orders.scalar_subquery(),
-    )
-    query = (
-        select(
-            SaleItem.campaign_id,
-            func.sum(SaleItem.sold).label("sold"),
-            func.sum(SaleItem.reserved).label("reserved"),
-            func.sum(func.greatest(left, 0)).label("left"),
+    stocks: dict[UUID, SaleStock] = {}
+    for row in await item_rows(connection, campaign_ids):
+        stock = stocks.get(row.campaign_id, SaleStock(0, 0, 0))
+        stocks[row.campaign_id] = SaleStock(
+            stock.sold + row.sold, stock.reserved + row.reserved, stock.left + left_in(row)
         )
-        .join(Offer, Offer.id == SaleItem.offer_id)
-        .outerjoin(CodePool, CodePool.offer_id == SaleItem.offer_id)
-        .where(SaleItem.campaign_id.in_(campaign_ids))
-        .group_by(SaleItem.campaign_id)
-    )
-    rows = await connection.execute(query)
-    return {row.campaign_id: SaleStock(int(row.sold), int(row.reserved), int(row.left)) for row in rows}
+    return stocks
 
 
 async def sold_lately(
     connection: AsyncConnection, campaign_ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, tuple[int, int]]:
     """Vouchers sold in the hour so far and the one before it, and in the last 24 hours, by sale."""
-    this_hour = _hour_of(now)
+    this_hour = hour_of(now)
     recent = func.coalesce(func.sum(SaleHour.vouchers).filter(SaleHour.hour >= this_hour - HOUR), 0)
     query = (
         select(SaleHour.campaign_id, recent.label("recent"), func.sum(SaleHour.vouchers).label("day"))
@@ -218,29 +203,26 @@ async def _pools(connection: AsyncConnection, pool_ids: list[UUID]) -> dict[UUID
     return {pool_id: (size, available) for pool_id, size, available in await connection.execute(query)}
 
 
-async def _hours(
-    connection: AsyncConnection, sale: Any, items: list[ItemView], now: datetime
+async def sale_hours(
+    connection: AsyncConnection, figures: SaleFigures, now: datetime
 ) -> tuple[HourOfSales, ...]:
+    """What was sold hour by hour of the items in these figures, up to ``now``: the last three weeks of it."""
+    item_ids = [one.item.id for one in figures.items]
     query = select(SaleHour.hour, SaleHour.item_id, SaleHour.vouchers, SaleHour.revenue).where(
-        SaleHour.campaign_id == sale.id, SaleHour.item_id.in_([item.id for item in items])
+        SaleHour.campaign_id == figures.campaign_id, SaleHour.item_id.in_(item_ids)
     )
     vouchers: dict[datetime, dict[UUID, int]] = defaultdict(dict)
     revenue: dict[datetime, int] = defaultdict(int)
-    end = _hour_of(min(now, sale.ends_at - timedelta(microseconds=1)))
+    end = hour_of(min(now, figures.ends_at - timedelta(microseconds=1)))
     rows = await connection.execute(query.where(SaleHour.hour > end - MOST_HOURS * HOUR))
     for hour, item_id, count, money in rows:
         vouchers[hour][item_id] = count
         revenue[hour] += money
     last = max([end, *vouchers])
-    first = min([max(_hour_of(sale.starts_at), last - (MOST_HOURS - 1) * HOUR), *vouchers])
-    zone = ZoneInfo(sale.time_zone)
+    first = min([max(hour_of(figures.starts_at), last - (MOST_HOURS - 1) * HOUR), *vouchers])
+    zone = ZoneInfo(figures.time_zone)
     hours = []
-    while first <= last:
-        by_item = {item.id: vouchers[first].get(item.id, 0) for item in items}
-        hours.append(HourOfSales(first.astimezone(zone), sum(by_item.values()), revenue[first], by_item))
-        first += HOUR
+    for hour in hours_between(first, last):
+        by_item = {item_id: vouchers[hour].get(item_id, 0) for item_id in item_ids}
+        hours.append(HourOfSales(hour.astimezone(zone), sum(by_item.values()), revenue[hour], by_item))
     return tuple(hours)
-
-
-def _hour_of(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

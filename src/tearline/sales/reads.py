@@ -27,7 +27,7 @@ from tearline.core.texts import is_storable
 from tearline.coupons.model import Coupon, CouponCode
 from tearline.db import LocalisedText
 from tearline.members.model import Member
-from tearline.merchants.model import Merchant
+from tearline.merchants.model import AnySelect, Merchant
 from tearline.offers.model import Offer
 from tearline.offers.reads import Ticket, tickets
 from tearline.pools.model import CodePool, PartnerCode
@@ -151,7 +151,8 @@ async def items_of(connection: AsyncConnection, campaign_id: UUID) -> list[ItemV
     return (await _items(connection, [campaign_id])).get(campaign_id, [])
 
 
-async def _item_rows(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> list[Row[Any]]:
+async def item_rows(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> list[Row[Any]]:
+    """What some sales sell, without its offers' faces, sale by sale in order; for ``left_in`` and counting."""
     other = SaleItem.__table__.alias("other")
     reserved = select(func.sum(other.c.reserved)).where(other.c.offer_id == SaleItem.offer_id)
     query = (
@@ -171,7 +172,8 @@ async def _item_rows(connection: AsyncConnection, campaign_ids: Sequence[UUID]) 
     return list(await connection.execute(query))
 
 
-def _left(row: Row[Any]) -> int:
+def left_in(row: Row[Any]) -> int:
+    """How many can still be ordered of the item in this row of ``item_rows``."""
     quantity_left = None if row.quantity is None else row.quantity - row.reserved - row.sold
     issue_left = None if row.issue_left is None else int(row.issue_left)
     return left_of(quantity_left, row.available, issue_left) or 0
@@ -183,7 +185,7 @@ def item_draft_of(row: Row[Any]) -> SaleItemDraft:
 
 
 async def _items(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> dict[UUID, list[ItemView]]:
-    rows = await _item_rows(connection, campaign_ids)
+    rows = await item_rows(connection, campaign_ids)
     drawn = await tickets(connection, {row.offer_id for row in rows})
     items: dict[UUID, list[ItemView]] = {}
     for row in rows:
@@ -196,7 +198,7 @@ async def _items(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> d
                 currency=row.currency,
                 reserved=row.reserved,
                 sold=row.sold,
-                left=_left(row),
+                left=left_in(row),
                 pool_id=row.pool_id,
             )
         )
@@ -214,8 +216,8 @@ async def bought_by(connection: AsyncConnection, member_id: UUID, campaign_id: U
 async def guarded_stock(connection: AsyncConnection, campaign_ids: Sequence[UUID]) -> Stock:
     """What these campaigns still have to give or to sell, as a waiting room counts it; only live ones have any."""
     claimed = await claim_stock(connection, campaign_ids)
-    rows = await _item_rows(connection, campaign_ids)
-    left = sum(_left(row) for row in rows if row.campaign_state == "live")
+    rows = await item_rows(connection, campaign_ids)
+    left = sum(left_in(row) for row in rows if row.campaign_state == "live")
     taken = sum(row.reserved + row.sold for row in rows)
     return Stock(left=claimed.left + left, claimed=claimed.claimed + taken)
 
@@ -429,6 +431,22 @@ async def find_voucher(connection: AsyncConnection, actor: Actor, text: str) -> 
         .where(OrderLookup.number == ours)
     )
     found = by_partner.union(by_code, by_number).subquery("found")
+    is_it = and_(Coupon.member_id == found.c.member_id, Coupon.id == found.c.coupon_id)
+    rows = await connection.execute(_sold_vouchers(actor).join(found, is_it).limit(MOST_FOUND))
+    return [FoundVoucher(**row._mapping) for row in rows]
+
+
+async def vouchers_of_order(
+    connection: AsyncConnection, actor: Actor, member_id: UUID, order_id: UUID
+) -> list[FoundVoucher]:
+    """What an order delivered; of another merchant's, nothing to a merchant's staff."""
+    of_order = _sold_vouchers(actor).where(VoucherOrder.member_id == member_id, VoucherOrder.id == order_id)
+    return [FoundVoucher(**row._mapping) for row in await connection.execute(of_order)]
+
+
+def _sold_vouchers(actor: Actor) -> AnySelect:
+    """The vouchers that the actor may see, with the columns of ``FoundVoucher``."""
+    actor.require("sales.read")
     query = (
         select(
             Coupon.id.label("coupon_id"),
@@ -449,8 +467,7 @@ async def find_voucher(connection: AsyncConnection, actor: Actor, text: str) -> 
             Merchant.names.label("merchant_names"),
             Voucher.used_at,
         )
-        .select_from(found)
-        .join(Coupon, and_(Coupon.member_id == found.c.member_id, Coupon.id == found.c.coupon_id))
+        .select_from(Coupon)
         .join(
             VoucherOrder,
             and_(VoucherOrder.member_id == Coupon.member_id, VoucherOrder.id == Coupon.order_id),
@@ -459,11 +476,8 @@ async def find_voucher(connection: AsyncConnection, actor: Actor, text: str) -> 
         .outerjoin(Merchant, Merchant.id == VoucherOrder.merchant_id)
         .outerjoin(Voucher, and_(Voucher.member_id == Coupon.member_id, Voucher.coupon_id == Coupon.id))
         .order_by(VoucherOrder.merchant_id, Coupon.id)
-        .limit(MOST_FOUND)
     )
-    if actor.merchant_id is not None:
-        query = query.where(VoucherOrder.merchant_id == actor.merchant_id)
-    return [FoundVoucher(**row._mapping) for row in await connection.execute(query)]
+    return query if actor.merchant_id is None else query.where(VoucherOrder.merchant_id == actor.merchant_id)
 
 
 async def find_orders(connection: AsyncConnection, actor: Actor, text: str) -> list[Any]:
@@ -475,3 +489,9 @@ async def find_orders(connection: AsyncConnection, actor: Actor, text: str) -> l
     place = owner.subquery("place")
     is_it = and_(VoucherOrder.member_id == place.c.member_id, VoucherOrder.id == place.c.order_id)
     return list(await connection.execute(orders(actor).join(place, is_it)))
+
+
+async def payments_of_order(connection: AsyncConnection, order_id: UUID) -> list[Any]:
+    """Every payment that was begun for an order, the first one first."""
+    query = select(Payment.__table__).where(Payment.order_id == order_id).order_by(Payment.id)
+    return list(await connection.execute(query))

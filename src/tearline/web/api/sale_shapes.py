@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
@@ -12,7 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tearline.core.pools import LONGEST_CODE
 from tearline.core.sales import MAXIMUM_PER_ORDER, SaleItemDraft
-from tearline.sales.figures import ItemFigures, SaleFigures
+from tearline.sales.figures import HourOfSales, ItemFigures, SaleFigures
 from tearline.sales.reads import FoundVoucher, ItemView, OrderView
 from tearline.sales.statements import Statement, Totals
 from tearline.sales.uses import LONGEST_PLACE, MOST_REPORTS, Outcome, ReportedUse
@@ -376,7 +377,7 @@ def voucher_answer(found: FoundVoucher) -> VoucherAnswer:
     return msgspec.convert(found, VoucherAnswer, from_attributes=True)
 
 
-def sale_figures_answer(figures: SaleFigures) -> SaleFiguresAnswer:
+def sale_figures_answer(figures: SaleFigures, hours: Sequence[HourOfSales]) -> SaleFiguresAnswer:
     """A sale in numbers."""
     return SaleFiguresAnswer(
         campaign_id=figures.campaign_id,
@@ -389,7 +390,7 @@ def sale_figures_answer(figures: SaleFigures) -> SaleFiguresAnswer:
                 revenue=one.revenue,
                 vouchers_by_item={str(item_id): count for item_id, count in one.vouchers_by_item.items()},
             )
-            for one in figures.hours
+            for one in hours
         ],
     )
 

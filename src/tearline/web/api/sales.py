@@ -16,7 +16,7 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.i18n import _
 from tearline.sales import actions, reads
-from tearline.sales.figures import sale_figures
+from tearline.sales.figures import sale_figures, sale_hours
 from tearline.sales.statements import statement, statement_file
 from tearline.web.access import GivenServices
 from tearline.web.api.campaign_shapes import CampaignAnswer
@@ -131,8 +131,9 @@ async def get_sale_figures(
     """A sale in numbers: codes, revenue and its shares, and by hour; a merchant's key sees its own vouchers."""
     actor.require("sales.read")
     async with services.database.connection() as connection:
-        campaign_id = await campaign_id_of(connection, code)
-        return sale_figures_answer(await sale_figures(connection, actor, campaign_id, services.now()))
+        campaign_id, now = await campaign_id_of(connection, code), services.now()
+        figures = await sale_figures(connection, actor, campaign_id, now)
+        return sale_figures_answer(figures, await sale_hours(connection, figures, now))
 
 
 @get(

@@ -117,8 +117,8 @@ async def show_coupon(
         member = await member_by_id(connection, member_id) if "members.read" in actor.permissions else None
         voucher = None
         if found.coupon.order_id is not None and "sales.read" in actor.permissions:
-            matches = await sales.find_voucher(connection, actor, found.coupon.code)
-            voucher = next((one for one in matches if one.coupon_id == coupon_id), None)
+            bought = await sales.vouchers_of_order(connection, actor, member_id, found.coupon.order_id)
+            voucher = next((one for one in bought if one.coupon_id == coupon_id), None)
         deeds = await trail(connection, actor, [str(coupon_id)])
     return show(
         request,

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import campaigns_with_offer
 from tearline.core import offers as core
+from tearline.core.pools import can_have_pool
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.i18n import _, localised
@@ -34,7 +35,6 @@ from tearline.web.console.offer_form import (
     offer_form,
     values_of,
 )
-from tearline.web.console.pools import can_have_pool
 from tearline.web.console.support import (
     act,
     merchant_choices,
@@ -184,7 +184,7 @@ async def show_offer(
         drawn=face,
         campaigns=campaigns,
         pool=pool,
-        can_have_pool=can_have_pool(row),
+        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state),
         deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,

@@ -18,7 +18,7 @@ from tearline.members.model import Member
 from tearline.merchants.model import Merchant
 from tearline.offers.model import Offer
 from tearline.sales import reads
-from tearline.sales.model import Payment, VoucherOrder
+from tearline.sales.model import VoucherOrder
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.support import merchant_choices, show
@@ -133,19 +133,15 @@ async def show_order(
         order = (await connection.execute(listed.where(VoucherOrder.member_id == member_id))).one_or_none()
         if order is None:
             raise Refusal("not_found")
-        found = await reads.find_voucher(connection, actor, order.number)
-        payments = list(
-            await connection.execute(
-                select(Payment.__table__).where(Payment.order_id == order_id).order_by(Payment.id)
-            )
-        )
+        vouchers = await reads.vouchers_of_order(connection, actor, order.member_id, order_id)
+        payments = await reads.payments_of_order(connection, order_id)
         deeds = await trail(connection, actor, [str(order_id)])
     return show(
         request,
         "order.html",
         order=order,
         display=display,
-        vouchers=[one for one in found if one.order_id == order_id],
+        vouchers=vouchers,
         payments=payments,
         deeds=deeds,
         state_names=STATE_NAMES,

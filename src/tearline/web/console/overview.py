@@ -13,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.campaigns.model import Campaign, ClaimHour
 from tearline.campaigns.reads import campaigns_list
 from tearline.core.campaigns import window_state
+from tearline.core.hours import HOUR, hour_of
 from tearline.core.offers import can_be_issued
 from tearline.core.roles import Actor
-from tearline.insight.reads import HOUR, hour_of
 from tearline.offers.model import Offer
 from tearline.offers.stored import validity_from
+from tearline.sales.alerts import pool_alerts
 from tearline.sales.figures import SaleStock, sold_lately, stock_of_sales
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.console.pool_alerts import pool_alerts
 from tearline.web.console.support import show
 
 SOON = timedelta(hours=48)

@@ -11,7 +11,7 @@ from litestar.response import Stream
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.core.pools import SYMBOLOGIES
+from tearline.core.pools import SYMBOLOGIES, can_have_pool
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.merchants.model import Merchant
@@ -33,8 +33,6 @@ SYMBOLOGY_NAMES = {
     "code39": _("Barcode Code 39"),
     "ean13": _("Barcode EAN-13"),
 }
-IS_LOW = CodePool.available < CodePool.low_stock
-"""Whether fewer codes are available than staff want to be warned at; NULL when they never are."""
 POOL_FORM = Form(
     Choice(
         "symbology",
@@ -80,7 +78,7 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
                 _("Stock"),
                 [("low", _("Running out")), ("empty", _("Empty")), ("some", _("Codes left"))],
                 conditions={
-                    "low": IS_LOW,
+                    "low": reads.IS_LOW,
                     "empty": CodePool.available == 0,
                     "some": CodePool.available > 0,
                 },
@@ -95,7 +93,7 @@ async def list_pools(request: AnyRequest, services: GivenServices, actor: GivenA
     """Every pool."""
     async with services.database.connection() as connection:
         definition = _definition(await merchant_choices(connection, language_of(request)))
-        statement = reads.pools(actor).add_columns(IS_LOW.label("is_low"))
+        statement = reads.pools(actor)
         listing = await definition.page(request, statement, connection, export_path="/console/pools/export")
     return show(request, "pools.html", listing=listing)
 
@@ -180,14 +178,9 @@ async def update_pool(
 async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor, offer_id: UUID) -> Row[Any]:
     actor.require("codes.write")
     offer = await offers.offer_row(connection, actor, offer_id)
-    if not can_have_pool(offer):
+    if not can_have_pool(offer.merchant_id, offer.issued, offer.state):
         raise Refusal("not_editable")
     return offer
-
-
-def can_have_pool(offer: Row[Any]) -> bool:
-    """Whether an offer that has none can still be given a pool."""
-    return offer.merchant_id is not None and offer.issued == 0 and offer.state != "archived"
 
 
 def _form_page(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, get
 from litestar.params import FromPath
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns import reads as campaigns
 from tearline.core.campaigns import TRANSITIONS
@@ -16,16 +15,13 @@ from tearline.core.roles import Actor
 from tearline.core.sales import ITEM_EDITABLE, MAXIMUM_ITEMS
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import date_time, day
-from tearline.merchants.model import AnyRow
-from tearline.pools.model import CodePool
-from tearline.pools.reads import pools
-from tearline.sales.figures import HourOfSales, SaleFigures, sale_figures
+from tearline.sales.alerts import pool_alerts
+from tearline.sales.figures import HourOfSales, SaleFigures, sale_figures, sale_hours
 from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
 from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
-from tearline.web.console.pools import IS_LOW
 from tearline.web.console.support import show
 from tearline.web.console.tickets import face_of
 from tearline.web.services import Services
@@ -41,7 +37,10 @@ async def show_sale(
     now, language, draft = services.now(), language_of(request), sale.draft
     async with services.database.connection() as connection:
         figures = await sale_figures(connection, actor, sale.id, now)
-        pools_by_item = await _pools(connection, actor, figures)
+        hours = await sale_hours(connection, figures, now)
+        alerts = []
+        if "codes.read" in actor.permissions:
+            alerts = await pool_alerts(connection, now, campaign_id=sale.id)
         marks = await load_marks(connection, language)
         subjects = [str(sale.id), *(str(one.item.id) for one in figures.items)]
         deeds = await trail(connection, actor, subjects)
@@ -52,8 +51,7 @@ async def show_sale(
         sale=sale,
         draft=draft,
         figures=figures,
-        pools=pools_by_item,
-        alerts=alerts_of(sale, pools_by_item, now),
+        alerts=alerts,
         shown=shown_state(sale.state, draft.starts_at, draft.ends_at, now),
         steps=TRANSITIONS[sale.state],
         item_edits=ITEM_EDITABLE[sale.state],
@@ -67,7 +65,7 @@ async def show_sale(
         state_names=STATE_NAMES,
         state_kinds=STATE_KINDS,
         seen_at=now,
-        **_plot(request, figures),
+        **_plot(request, figures, hours),
         **words(),
     )
 
@@ -88,46 +86,19 @@ async def sale_plot(
     request: AnyRequest, services: GivenServices, actor: GivenActor, campaign_id: FromPath[UUID]
 ) -> Response[str]:
     """The plot alone, likewise."""
+    now = services.now()
     async with services.database.connection() as connection:
-        figures = await sale_figures(connection, actor, campaign_id, services.now())
-    return show(request, "sale_plot.html", **_plot(request, figures))
+        figures = await sale_figures(connection, actor, campaign_id, now)
+        hours = await sale_hours(connection, figures, now)
+    return show(request, "sale_plot.html", **_plot(request, figures, hours))
 
 
-async def _pools(connection: AsyncConnection, actor: Actor, figures: SaleFigures) -> dict[UUID, AnyRow]:
-    """The pools of a sale by item, for those who may see them."""
-    if "codes.read" not in actor.permissions:
-        return {}
-    pool_ids = [one.item.pool_id for one in figures.items if one.item.pool_id is not None]
-    query = pools(actor).add_columns(IS_LOW.label("is_low")).where(CodePool.id.in_(pool_ids))
-    found = {row.id: row for row in await connection.execute(query)}
-    return {one.item.id: found[one.item.pool_id] for one in figures.items if one.item.pool_id in found}
-
-
-def alerts_of(
-    sale: campaigns.CampaignDetail, pools: dict[UUID, AnyRow], now: datetime
-) -> list[tuple[str, AnyRow]]:
-    """What needs somebody: ``low`` or ``empty`` while the sale is on, ``left_over`` after it, and whose pool."""
-    if sale.state in ("draft", "archived") and now < sale.draft.ends_at:
-        return []
-    found = []
-    for one in pools.values():
-        if now >= sale.draft.ends_at:
-            if one.available:
-                found.append(("left_over", one))
-        elif not one.available:
-            found.append(("empty", one))
-        elif one.is_low:
-            found.append(("low", one))
-    return found
-
-
-def _plot(request: AnyRequest, figures: SaleFigures) -> dict[str, Any]:
+def _plot(request: AnyRequest, figures: SaleFigures, hours: Sequence[HourOfSales]) -> dict[str, Any]:
     """Vouchers by hour over the last two days, or by day over the last weeks."""
     language = language_of(request)
     is_by_day = request.query_params.get("by") == "day"
-    hours = figures.hours if is_by_day else figures.hours[-SHOWN_HOURS:]
     buckets: dict[Any, list[HourOfSales]] = {}
-    for hour in hours:
+    for hour in hours if is_by_day else hours[-SHOWN_HOURS:]:
         buckets.setdefault(hour.hour.date() if is_by_day else hour.hour, []).append(hour)
     shown = day if is_by_day else date_time
     sold = [

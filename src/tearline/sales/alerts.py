@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Campaign
@@ -14,11 +14,13 @@ from tearline.core.sales import expected_sold_out
 from tearline.db import LocalisedText
 from tearline.offers.model import Offer
 from tearline.pools.model import CodePool, HandBack
+from tearline.pools.reads import IS_LOW
+from tearline.sales.closing import goes_on_selling
 from tearline.sales.figures import LATELY
 from tearline.sales.model import SaleHour, SaleItem
-from tearline.web.console.pools import IS_LOW
 
 MOST_SHOWN = 20
+_SELLS_IT = (SaleItem.offer_id == CodePool.offer_id, SaleItem.campaign_id == Campaign.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,27 @@ class PoolAlert:
     sold_out_at: datetime | None = None
 
 
-async def pool_alerts(connection: AsyncConnection, now: datetime) -> list[PoolAlert]:
-    """The pools that need somebody, the most pressing first."""
+async def pool_alerts(
+    connection: AsyncConnection, now: datetime, *, campaign_id: UUID | None = None
+) -> list[PoolAlert]:
+    """The pools that need somebody, the most pressing first; their codes are counted, not shown.
+
+    Args:
+        campaign_id: of the only sale whose pools are asked for.
+    """
+    which: ColumnElement[bool] = true()
+    if campaign_id is not None:
+        which = CodePool.offer_id.in_(select(SaleItem.offer_id).where(SaleItem.campaign_id == campaign_id))
     return [
-        *await _running_out(connection, now),
-        *await _left_over(connection, now),
-        *await _not_fetched(connection),
+        *await _running_out(connection, which, now),
+        *await _left_over(connection, which, now),
+        *await _not_fetched(connection, which),
     ]
 
 
-async def _running_out(connection: AsyncConnection, now: datetime) -> list[PoolAlert]:
+async def _running_out(
+    connection: AsyncConnection, which: ColumnElement[bool], now: datetime
+) -> list[PoolAlert]:
     needs_codes = or_(CodePool.available == 0, IS_LOW)
     lately = (
         select(func.coalesce(func.sum(SaleHour.vouchers), 0))
@@ -56,16 +69,11 @@ async def _running_out(connection: AsyncConnection, now: datetime) -> list[PoolA
         .where(SaleItem.offer_id == CodePool.offer_id, SaleHour.hour >= now - LATELY)
         .scalar_subquery()
     )
-    is_sold = exists().where(
-        SaleItem.offer_id == CodePool.offer_id,
-        SaleItem.campaign_id == Campaign.id,
-        Campaign.state == "live",
-        Campaign.ends_at > now,
-    )
+    is_sold = exists().where(*_SELLS_IT, goes_on_selling(now))
     query = (
         select(CodePool.id, Offer.names, CodePool.available, lately.label("lately"))
         .join(Offer, Offer.id == CodePool.offer_id)
-        .where(needs_codes, is_sold)
+        .where(which, needs_codes, is_sold)
         .order_by(CodePool.available, CodePool.id)
         .limit(MOST_SHOWN)
     )
@@ -81,17 +89,19 @@ async def _running_out(connection: AsyncConnection, now: datetime) -> list[PoolA
     ]
 
 
-async def _left_over(connection: AsyncConnection, now: datetime) -> list[PoolAlert]:
-    sold_here = (SaleItem.offer_id == CodePool.offer_id, SaleItem.campaign_id == Campaign.id)
+async def _left_over(
+    connection: AsyncConnection, which: ColumnElement[bool], now: datetime
+) -> list[PoolAlert]:
     # An archived sale can't come back, whatever its period; a draft has still to begin.
     is_over = exists().where(
-        *sold_here, Campaign.state != "draft", or_(Campaign.ends_at <= now, Campaign.state == "archived")
+        *_SELLS_IT, Campaign.state != "draft", or_(Campaign.ends_at <= now, Campaign.state == "archived")
     )
-    goes_on = exists().where(*sold_here, Campaign.state != "archived", Campaign.ends_at > now)
+    is_to_come = and_(Campaign.state == "draft", Campaign.ends_at > now)
+    goes_on = exists().where(*_SELLS_IT, or_(goes_on_selling(now), is_to_come))
     query = (
         select(CodePool.id, Offer.names, CodePool.available)
         .join(Offer, Offer.id == CodePool.offer_id)
-        .where(CodePool.available > 0, is_over, ~goes_on)
+        .where(which, CodePool.available > 0, is_over, ~goes_on)
         .order_by(CodePool.available.desc(), CodePool.id)
         .limit(MOST_SHOWN)
     )
@@ -99,12 +109,12 @@ async def _left_over(connection: AsyncConnection, now: datetime) -> list[PoolAle
     return [PoolAlert("left_over", row.id, row.names, row.available) for row in rows]
 
 
-async def _not_fetched(connection: AsyncConnection) -> list[PoolAlert]:
+async def _not_fetched(connection: AsyncConnection, which: ColumnElement[bool]) -> list[PoolAlert]:
     query = (
         select(CodePool.id, Offer.names, HandBack.codes)
         .join(CodePool, CodePool.id == HandBack.pool_id)
         .join(Offer, Offer.id == CodePool.offer_id)
-        .where(HandBack.fetched_at.is_(None))
+        .where(which, HandBack.fetched_at.is_(None))
         .order_by(HandBack.made_at)
         .limit(MOST_SHOWN)
     )
