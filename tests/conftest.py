@@ -1,28 +1,23 @@
-"""Fixtures that every test can use: one embedded PostgreSQL a session, a fresh migrated database a test.
+"""Fixtures that every test can use: one embedded PostgreSQL a session, a clean migrated database a test.
 
-A database is made from a migrated template, which takes some 60 ms, so every test may commit for real. It is copied
-through the log: the other strategy of PostgreSQL asks for a checkpoint each time, and takes four times as long.
+Every test may commit for real, and change the schema.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import hypothesis
-import psycopg
 import pytest
+from pytest_httpserver import HTTPServer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.db import Database, transaction
 from tearline.db.embedded import EmbeddedServer
-from tearline.db.migrate import upgrade
-
-TEMPLATE = "tearline_template"
+from tests.databases import CleanDatabases
 
 # A test on a busy machine takes as long as it takes.
 hypothesis.settings.register_profile("tearline", deadline=None)
@@ -36,46 +31,36 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """A PostgreSQL server of this test session's own, its template database migrated."""
+    """A PostgreSQL server of this test session's own."""
     directory = Path(tempfile.mkdtemp(prefix="tearline-test-"))
     embedded = EmbeddedServer(directory, settings={"shared_buffers": "128MB", "max_connections": "300"})
     embedded.start()
     try:
-        with psycopg.connect(embedded.url, autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {TEMPLATE}")
-        upgrade(url_of(embedded, TEMPLATE))
         yield embedded
     finally:
         embedded.erase()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def url_of(server: EmbeddedServer, name: str) -> str:
-    """Address of another database on the same server."""
-    return server.url.rsplit("/", 1)[0] + "/" + name
+@pytest.fixture(scope="session")
+def databases(server: EmbeddedServer) -> CleanDatabases:
+    """The databases of the session's server that tests use one after the other."""
+    return CleanDatabases(server)
 
 
-def drop_database(server: EmbeddedServer, name: str) -> None:
-    """Drop a database; an autovacuum worker that is in it belongs to nobody we are, and leaves when asked."""
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        for _attempt in range(50):
-            try:
-                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            except psycopg.errors.InsufficientPrivilege:
-                time.sleep(0.1)
-            else:
-                return
-    raise AssertionError(f"{name} could not be dropped")
+@pytest.fixture(scope="session")
+def make_httpserver() -> Iterator[HTTPServer]:
+    """The server behind ``httpserver``: it answers several requests at a time, as third parties do."""
+    with HTTPServer(threaded=True) as running:
+        yield running
 
 
 @pytest.fixture
-def database_url(server: EmbeddedServer) -> Iterator[str]:
-    """Address of a fresh, migrated database that is dropped after the test."""
-    name = f"test_{uuid4().hex[:12]}"
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield url_of(server, name)
-    drop_database(server, name)
+def database_url(databases: CleanDatabases) -> Iterator[str]:
+    """Address of a migrated database without rows, which is this test's own."""
+    name = databases.take()
+    yield databases.url_of(name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,24 +18,26 @@ from werkzeug import Request, Response
 from tearline.payments.stripe_checkout import StripeCheckout
 
 KEY, SECRET = "sk_test_51tests", "whsec_tests"
-ZERO_DECIMAL = [
-    "bif",
-    "clp",
-    "djf",
-    "gnf",
-    "jpy",
-    "kmf",
-    "krw",
-    "mga",
-    "pyg",
-    "rwf",
-    "ugx",
-    "vnd",
-    "vuv",
-    "xaf",
-    "xof",
-    "xpf",
-]
+ZERO_DECIMAL = frozenset(
+    (
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "ugx",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    )
+)
 THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 LOCALES = frozenset(("auto", "en", "en-GB", "th", "zh", "zh-HK", "zh-TW"))
 """Of those that there are."""
@@ -233,13 +233,6 @@ def signed(
         "stripe-signature": f"t={stamp},v1={mark},v0={'0' * 64}",
         "content-type": "application/json",
     }, body
-
-
-@contextmanager
-def running_stripe() -> Iterator[StripeServer]:
-    """A server of its own, until the block ends."""
-    with HTTPServer(threaded=True) as server:
-        yield StripeServer(server)
 
 
 def checkout(server: StripeServer, **changes: Any) -> StripeCheckout:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import phonenumbers
-import psycopg
 import pytest
 from sqlalchemy import func, select
 
@@ -24,13 +22,12 @@ from tearline.core.offers import BENEFIT_KINDS
 from tearline.coupons.counter import CounterAnswer
 from tearline.coupons.model import Coupon, Redemption, Reversal, TillRequest
 from tearline.db import Database
-from tearline.db.embedded import EmbeddedServer
 from tearline.insight.audit import run_audit
 from tearline.members.model import Member
 from tearline.merchants.model import AuditEntry, Merchant, Staff, Store
 from tearline.merchants.passwords import is_right_password
 from tearline.offers.model import Offer
-from tests.conftest import TEMPLATE, url_of
+from tests.databases import CleanDatabases
 
 pytestmark = pytest.mark.anyio
 
@@ -43,19 +40,14 @@ def _ignore(step: str, done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-async def seeded(server: EmbeddedServer) -> AsyncIterator[Database]:
+async def seeded(databases: CleanDatabases) -> AsyncIterator[Database]:
     """A seeded database that the tests of this module only read."""
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE test_seed TEMPLATE {TEMPLATE}")
-    async with Database(url_of(server, "test_seed")) as database:
-        started = time.perf_counter()
+    name = databases.take()
+    async with Database(databases.url_of(name)) as database:
         keys = await seed(database, _ignore)
-        # The promise is 15 s on a machine of two cores; other tests may be using it.
-        assert time.perf_counter() - started < 30
         assert len(keys) == 3
         yield database
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute("DROP DATABASE test_seed WITH (FORCE)")
+    databases.give_back(name)
 
 
 async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:

@@ -66,15 +66,15 @@ async def serving(app: Application) -> AsyncIterator[str]:
             await task
 
 
-async def violations(page: Page, tags: Sequence[str] = ()) -> list[str]:
+async def violations(page: Page, rules: Sequence[str] = ()) -> list[str]:
     """What axe-core finds on the page: the rule and the first element of each; empty when all is well.
 
     Args:
-        tags: of the rules to go by, such as ``WCAG``; all of them when empty.
+        rules: or tags of them such as ``WCAG``, to go by; all of them when empty.
     """
     axe = (REPOSITORY / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
     # Evaluated by the test's own channel, which the page's policy doesn't bind.
     await page.evaluate(axe)
-    options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": list(tags)} if tags else {})}
+    options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": list(rules)} if rules else {})}
     result = await page.evaluate("(options) => axe.run(document, options)", options)
     return [f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in result["violations"]]

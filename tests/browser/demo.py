@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ class Demo:
     address: str
     database_url: str
     routes: list[str] = field(default_factory=list)
+    _linked: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The addresses of pages by route, by face; found once, since links are the same in every view."""
+    _crawling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def one(self, statement: str, *values: object) -> Any:
         """The first value that a query finds."""
@@ -99,6 +103,24 @@ class Demo:
             skipped,
         )
         return code
+
+    async def linked(self, face: str, starts: list[str], cookies: dict[str, str]) -> dict[str, str]:
+        """The address of a page of each of a face's routes, by route."""
+        async with self._crawling:
+            if face not in self._linked:
+                self._linked[face] = await self._crawl(face, starts, cookies)
+        return self._linked[face]
+
+    async def _crawl(self, face: str, starts: list[str], cookies: dict[str, str]) -> dict[str, str]:
+        routes = RouteMap.of(path for path in self.routes if _face_of(path) == face)
+        async with httpx.AsyncClient(
+            base_url=self.address, cookies=cookies, follow_redirects=True, timeout=30
+        ) as http:
+            found = await crawl(http, starts, routes)
+        pages = {route for route in routes.patterns if not route.endswith("/export")} - NO_PAGES
+        unknown = pages - REACHED_OTHERWISE - found.keys()
+        assert not unknown, f"no link leads to {sorted(unknown)}"
+        return found
 
     def member_cookie(self) -> dict[str, str]:
         """What keeps the demo's member signed in."""
@@ -135,13 +157,8 @@ async def sign_in(context: BrowserContext, address: str, email: str) -> None:
 
 async def links(context: BrowserContext, demo: Demo, face: str, starts: list[str]) -> list[Scene]:
     """A page of each route of a face that links lead to; those that none leads to must be known."""
-    routes = RouteMap.of(path for path in demo.routes if _face_of(path) == face)
     cookies = {one["name"]: one["value"] for one in await context.cookies(demo.address + starts[0])}
-    async with httpx.AsyncClient(base_url=demo.address, cookies=cookies, follow_redirects=True) as http:
-        found = await crawl(http, starts, routes)
-    pages = {route for route in routes.patterns if not route.endswith("/export")} - NO_PAGES
-    unknown = pages - REACHED_OTHERWISE - found.keys()
-    assert sorted(unknown) == [], "no link leads there"
+    found = await demo.linked(face, starts, cookies)
     return [Scene(face + " " + route, address) for route, address in sorted(found.items())]
 
 

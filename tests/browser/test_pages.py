@@ -7,20 +7,19 @@ that a new page is looked at, too, or the test says that nothing leads to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pyotp
 import pytest
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from tearline.cli.demo import seed
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.db import Database, transaction
-from tearline.db.embedded import EmbeddedServer
 from tearline.waitingroom.actions import move_room
 from tearline.web.access import CONSOLE_COOKIE, COUNTER_COOKIE
 from tearline.web.app import create_app
@@ -30,23 +29,23 @@ from tests.browser.demo import SALE, Demo, links, seen_in, sign_in
 from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, Scene, View, faults
 from tests.callers import settings_for
-from tests.conftest import TEMPLATE, url_of
+from tests.databases import CleanDatabases
 from tests.rooms import ACTOR, make_room
 
 # The console has many pages, and a busy machine is slow.
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
+PARTS = 3
+"""The console has too many pages for one test: others would wait for it at the end."""
 IS_ENGLISH_A_FAULT = True
 """Whether English on a page in another language fails the test."""
 
 
 @pytest.fixture(scope="module")
-def demo(server: EmbeddedServer) -> Iterator[Demo]:
+def demo(databases: CleanDatabases) -> Iterator[Demo]:
     """The demo's data, served."""
-    name = f"pages_{uuid4().hex[:12]}"
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    url = url_of(server, name)
+    name = databases.take()
+    url = databases.url_of(name)
 
     async def fill() -> None:
         async with Database(url) as database:
@@ -61,6 +60,7 @@ def demo(server: EmbeddedServer) -> Iterator[Demo]:
     ]
     with installation(url) as address:
         yield Demo(address, url, routes)
+    databases.give_back(name)
 
 
 def report(found: list[list[str]]) -> None:
@@ -70,24 +70,36 @@ def report(found: list[list[str]]) -> None:
     assert not lines, f"{len(lines)} faults:\n" + "\n".join(lines)
 
 
-async def look(demo: Demo, who: Any) -> None:
-    """Look at every scene of ``who`` in every view, both views at the same time."""
+@dataclass
+class Visitors:
+    """Those who look at the demo's pages, with a browser for all of them."""
+
+    demo: Demo
+    browser: Browser
+
+    async def look(self, who: Any) -> None:
+        """Look at every scene of ``who`` in every view, both views at the same time."""
+        report(await asyncio.gather(*(self._one_view(who, *numbered) for numbered in enumerate(VIEWS))))
+
+    async def _one_view(self, who: Any, position: int, view: View) -> list[str]:
+        async with seen_in(self.browser, view) as context:
+            scenes = await who(context, position)
+            # Staff come with a language of their own.
+            await context.add_cookies(
+                [{"name": LANGUAGE_COOKIE, "value": view.language, "url": self.demo.address}]
+            )
+            page = await context.new_page()
+            return [line for scene in scenes for line in await faults(page, self.demo.address, scene, view)]
+
+
+@pytest.fixture(scope="module")
+async def visitors(demo: Demo) -> AsyncIterator[Visitors]:
+    """To look at the demo's pages with; a browser takes seconds to start."""
     async with chromium() as browser:
-
-        async def one_view(position: int, view: View) -> list[str]:
-            async with seen_in(browser, view) as context:
-                scenes = await who(context, position)
-                # Staff come with a language of their own.
-                await context.add_cookies(
-                    [{"name": LANGUAGE_COOKIE, "value": view.language, "url": demo.address}]
-                )
-                page = await context.new_page()
-                return [line for scene in scenes for line in await faults(page, demo.address, scene, view)]
-
-        report(await asyncio.gather(*(one_view(position, view) for position, view in enumerate(VIEWS))))
+        yield Visitors(demo, browser)
 
 
-async def test_pages_of_the_shop_for_a_visitor(demo: Demo) -> None:
+async def test_pages_of_the_shop_for_a_visitor(demo: Demo, visitors: Visitors) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         async def ask_for_a_code(page: Page) -> None:
             await page.fill("[name=phone]", f"6100 10{position:02d}")
@@ -114,10 +126,10 @@ async def test_pages_of_the_shop_for_a_visitor(demo: Demo) -> None:
             Scene("dev ui", "/dev/ui", is_for_developers=True),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_the_shop_for_a_member(demo: Demo) -> None:
+async def test_pages_of_the_shop_for_a_member(demo: Demo, visitors: Visitors) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         await context.add_cookies([demo.member_cookie()])
 
@@ -181,10 +193,10 @@ async def test_pages_of_the_shop_for_a_member(demo: Demo) -> None:
             Scene("shop coupon of nobody", f"/wallet/{uuid4()}", status=404),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_the_gate(demo: Demo) -> None:
+async def test_pages_of_the_gate(demo: Demo, visitors: Visitors) -> None:
     campaign_id = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     now = datetime.now(UTC)
     async with Database(demo.database_url) as database:
@@ -222,10 +234,10 @@ async def test_pages_of_the_gate(demo: Demo) -> None:
             Scene("gate nowhere", "/gate/NOWHERE", status=404),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_the_counter(demo: Demo) -> None:
+async def test_pages_of_the_counter(demo: Demo, visitors: Visitors) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         async def prepare(page: Page) -> None:
             await page.fill("#code", demo.code_at("basket-lane", position))
@@ -266,11 +278,22 @@ async def test_pages_of_the_counter(demo: Demo) -> None:
             Scene("merchant nothing here", f"/merchant/offers/{uuid4()}", status=404),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_the_console(demo: Demo) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_linked_pages_of_the_console(demo: Demo, visitors: Visitors, part: int) -> None:
     live = demo.one("SELECT id FROM campaign WHERE code = 'WINTER-CITY'")
+
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        await sign_in(context, demo.address + "/console", "owner@tearline.example")
+        starts = ["/console", f"/console/campaigns/{live}", "/console/keys"]
+        return (await links(context, demo, "console", starts))[part::PARTS]
+
+    await visitors.look(scenes)
+
+
+async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
     unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
@@ -330,9 +353,7 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             await page.locator("form[action$='/account/totp'] button").click()
             await page.wait_for_url("**/account/totp")
 
-        starts = ["/console", f"/console/campaigns/{live}", "/console/keys"]
         return [
-            *await links(context, demo, "console", starts),
             Scene("console menu", "/console", open_menu),
             Scene("console second factor", "/console/account", set_up_a_second_factor),
             Scene("console prize", f"/console/campaigns/{paused}/prizes/new"),
@@ -362,10 +383,10 @@ async def test_pages_of_the_console(demo: Demo) -> None:
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_the_doors(demo: Demo) -> None:
+async def test_pages_of_the_doors(demo: Demo, visitors: Visitors) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         async def be_refused(page: Page) -> None:
             await page.fill("[name=email]", "nobody@tearline.example")
@@ -380,10 +401,10 @@ async def test_pages_of_the_doors(demo: Demo) -> None:
             Scene("merchant sign-in refused", "/merchant/sign-in", be_refused),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_pages_of_two_step_sign_in(demo: Demo) -> None:
+async def test_pages_of_two_step_sign_in(demo: Demo, visitors: Visitors) -> None:
     def read_code(secret: str, seconds: int = 0) -> str:
         return pyotp.TOTP(secret.replace(" ", "")).at(datetime.now(UTC) + timedelta(seconds=seconds))
 
@@ -444,12 +465,12 @@ async def test_pages_of_two_step_sign_in(demo: Demo) -> None:
             Scene("merchant recovery code refused", "/merchant/sign-in/recovery", guess),
         ]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)
 
 
-async def test_a_role_that_may_not_says_so(demo: Demo) -> None:
+async def test_a_role_that_may_not_says_so(demo: Demo, visitors: Visitors) -> None:
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         await sign_in(context, demo.address + "/console", "finance@tearline.example")
         return [Scene("console not allowed", "/console/staff", status=403)]
 
-    await look(demo, scenes)
+    await visitors.look(scenes)

@@ -6,29 +6,29 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import stripe
+from pytest_httpserver import HTTPServer
 
 from tearline.core.money import CURRENCY_EXPONENTS
 from tearline.core.refusal import Refusal
 from tearline.payments.provider import News, PaymentAsk, PaymentFailure
 from tearline.payments.stripe_amounts import from_stripe, to_stripe
 from tearline.payments.stripe_checkout import StripeCheckout
-from tests.stripe_server import THREE_DECIMAL, ZERO_DECIMAL, StripeServer, checkout, running_stripe, signed
+from tests.stripe_server import THREE_DECIMAL, ZERO_DECIMAL, StripeServer, checkout, signed
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeServer]:
+def server(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> StripeServer:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.001)
-    with running_stripe() as running:
-        yield running
+    return StripeServer(httpserver)
 
 
 @pytest.fixture

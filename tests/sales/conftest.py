@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import stripe
+from pytest_httpserver import HTTPServer
 
 from tearline.db import Database
 from tearline.sales.desk import SaleDesk
 from tests.paying_shops import Shop
 from tests.sale_worlds import assert_clean, make_sale
-from tests.stripe_server import StripeServer, checkout, running_stripe
+from tests.stripe_server import StripeServer, checkout
 
 
 @pytest.fixture
-def stripe_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[StripeServer]:
+def stripe_api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> StripeServer:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.001)
-    with running_stripe() as running:
-        yield running
+    return StripeServer(httpserver)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from tearline.db import Database, new_id
 from tearline.sales import statements
 from tearline.sales.desk import SaleDesk
 from tearline.sales.model import VoucherOrder
-from tearline.sales.statements import Statement, as_pdf, as_xlsx, currencies_of, statement, statement_file
+from tearline.sales.statement_pdf import as_pdf
+from tearline.sales.statements import Statement, as_xlsx, currencies_of, statement, statement_file
 from tests.sale_worlds import Sale, make_sale, order, settle
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import schemathesis
 import uvicorn
@@ -34,12 +33,11 @@ from tearline.core.refusal import REASONS
 from tearline.core.roles import SYSTEM
 from tearline.core.rooms import RoomDraft
 from tearline.db import transaction
-from tearline.db.embedded import EmbeddedServer
 from tearline.waitingroom.actions import create_room
 from tearline.web.api import openapi_document
 from tearline.web.app import Application, create_app
 from tests.callers import Callers, make_callers, running, settings_for
-from tests.conftest import TEMPLATE, url_of
+from tests.databases import CleanDatabases
 from tests.sale_worlds import Sale, make_sale
 
 DOCUMENT = json.loads(openapi_document())
@@ -77,13 +75,11 @@ class LiveServer:
 
 
 @pytest.fixture(scope="module")
-def module_database_url(server: EmbeddedServer) -> Iterator[str]:
+def module_database_url(databases: CleanDatabases) -> Iterator[str]:
     """A database for all tests of this module: whatever they write, the document must hold."""
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE openapi TEMPLATE {TEMPLATE}")
-    yield url_of(server, "openapi")
-    with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute("DROP DATABASE openapi WITH (FORCE)")
+    name = databases.take()
+    yield databases.url_of(name)
+    databases.give_back(name)
 
 
 FILES = {"text/csv", "application/pdf", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}

@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 import stripe
+from pytest_httpserver import HTTPServer
 from sqlalchemy import select
 
 from tearline.payments.trial import TrialPayments
@@ -20,7 +21,7 @@ from tearline.sales.reads import OrderView, order_of
 from tearline.web.app import Application
 from tests.callers import running_on, settings_for
 from tests.sale_worlds import Sale, make_sale, order
-from tests.stripe_server import KEY, SECRET, StripeServer, running_stripe, signed
+from tests.stripe_server import KEY, SECRET, StripeServer, signed
 from tests.web.browsing import Browser
 from tests.web.shop_support import services_of
 
@@ -29,10 +30,9 @@ pytestmark = pytest.mark.anyio
 NEWS = "/api/v1/payments/stripe/events"
 
 
-@pytest.fixture(scope="module")
-def stripe_api() -> Iterator[StripeServer]:
-    with running_stripe() as running:
-        yield running
+@pytest.fixture
+def stripe_api(httpserver: HTTPServer) -> StripeServer:
+    return StripeServer(httpserver)
 
 
 @pytest.fixture

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy.exc import DBAPIError
-
-from tearline.config import SettingsError
-from tearline.core.refusal import Refusal
-from tearline.db import is_connection_lost
-from tearline.db.embedded import EmbeddedServerError
-from tearline.db.migrate import UnknownSchemaError
 
 output = Console()
 """Answers go here; progress and errors do not, so that a script can read them."""
@@ -24,6 +17,15 @@ class CommandError(Exception):
 
 def sentence_of(error: BaseException) -> str | None:
     """What an expected failure says, ready to print; None for what only a traceback explains."""
+    # Imported once something went wrong: the database's driver would make every --help wait a second.
+    from sqlalchemy.exc import DBAPIError
+
+    from tearline.config import SettingsError
+    from tearline.core.refusal import Refusal
+    from tearline.db import is_connection_lost
+    from tearline.db.embedded import EmbeddedServerError
+    from tearline.db.migrate import UnknownSchemaError
+
     if isinstance(error, SettingsError):
         return "\n  ".join(escape(line) for line in str(error).splitlines())
     if isinstance(error, EmbeddedServerError | CommandError | UnknownSchemaError):

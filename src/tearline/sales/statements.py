@@ -16,9 +16,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import xlsxwriter
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
-from fpdf.fonts import FontFace
 from sqlalchemy import Result, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -197,8 +194,15 @@ async def statement_file(
     if kind == "xlsx":
         content = await asyncio.to_thread(as_xlsx, drawn, orders, language)
     else:
-        content = await asyncio.to_thread(as_pdf, drawn)
+        content = await asyncio.to_thread(_as_pdf, drawn)
     return drawn.file_name(kind), content
+
+
+def _as_pdf(drawn: Statement) -> bytes:
+    # What draws it takes half a second to be imported, and much memory: only who prints one pays for it.
+    from tearline.sales.statement_pdf import as_pdf
+
+    return as_pdf(drawn)
 
 
 async def paid_orders(connection: AsyncConnection, drawn: Statement) -> Sequence[Row[Any]]:
@@ -246,12 +250,12 @@ def as_xlsx(drawn: Statement, orders: Sequence[Row[Any]], language: str) -> byte
     summary.set_column(0, 0, 14)
     summary.set_column(1, 2, 28)
     summary.set_column(3, 7, 15)
-    head = _head(drawn, language)
+    head = head_of(drawn, language)
     for number, (label, value) in enumerate(head):
         summary.write_string(number, 0, label, strong)
         summary.write_string(number, 1, neutralised(value))
     first = len(head) + 1
-    for column, label in enumerate(_headings(_DAY_HEADINGS, language)):
+    for column, label in enumerate(headings(DAY_HEADINGS, language)):
         summary.write_string(first, column, label, strong)
     row = first
     for line in drawn.lines:
@@ -266,7 +270,7 @@ def as_xlsx(drawn: Statement, orders: Sequence[Row[Any]], language: str) -> byte
     sheet = workbook.add_worksheet(translate(language, _("Orders"))[:31])
     sheet.set_column(0, 3, 20)
     sheet.set_column(4, 8, 15)
-    for column, label in enumerate(_headings(_ORDER_HEADINGS, language)):
+    for column, label in enumerate(headings(_ORDER_HEADINGS, language)):
         sheet.write_string(0, column, label, strong)
     zone = ZoneInfo(drawn.time_zone)
     for row, order in enumerate(orders, start=1):
@@ -285,43 +289,7 @@ def as_xlsx(drawn: Statement, orders: Sequence[Row[Any]], language: str) -> byte
     return file.getvalue()
 
 
-def as_pdf(drawn: Statement) -> bytes:
-    """The statement as a document, in English: the days and the totals. The orders stand in the workbook."""
-    pdf = FPDF(format="A4")
-    pdf.set_title(f"Statement {drawn.merchant_code}")
-    pdf.set_creator("Tearline")
-    # The same document whenever it is asked for.
-    pdf.set_creation_date(drawn.ends_at)
-    pdf.set_margins(16, 16)
-    pdf.set_auto_page_break(auto=True, margin=16)
-    pdf.add_page()
-    pdf.set_font("helvetica", "B", 18)
-    pdf.cell(0, 10, "Statement", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-    pdf.set_font("helvetica", "", 10)
-    for label, value in _head(drawn, "en"):
-        pdf.cell(38, 6, label)
-        pdf.cell(0, 6, _latin(value), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-    pdf.ln(4)
-    pdf.set_font("helvetica", "", 9)
-    widths = (24, 32, 46, 14, 16, 24, 24, 24)
-    aligned = ("LEFT", "LEFT", "LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT", "RIGHT")
-    with pdf.table(
-        col_widths=widths,
-        text_align=aligned,
-        headings_style=FontFace(emphasis="BOLD", fill_color=(240, 236, 228)),
-        line_height=5.5,
-        borders_layout="HORIZONTAL_LINES",
-    ) as table:
-        table.row(list(_headings(_DAY_HEADINGS, "en")))
-        for cells in _printed(drawn):
-            table.row(cells)
-        table.row(
-            ["Total", "", "", *_printed_totals(drawn.totals, drawn.currency)], style=FontFace(emphasis="BOLD")
-        )
-    return bytes(pdf.output())
-
-
-_DAY_HEADINGS = (
+DAY_HEADINGS = (
     _("Day"), _("Offer code"), _("Offer"), _("Orders"), _("Vouchers"), _("Sold for"), _("Commission"),
     _("Payable"),
 )  # fmt: skip
@@ -331,11 +299,13 @@ _ORDER_HEADINGS = (
 )  # fmt: skip
 
 
-def _headings(names: Sequence[str], language: str) -> Iterator[str]:
+def headings(names: Sequence[str], language: str) -> Iterator[str]:
+    """The names of columns in a language."""
     return (translate(language, name) for name in names)
 
 
-def _head(drawn: Statement, language: str) -> list[tuple[str, str]]:
+def head_of(drawn: Statement, language: str) -> list[tuple[str, str]]:
+    """What a statement says of itself: pairs of a label and its value."""
     first = day(drawn.starts_at, language, drawn.time_zone)
     last = day(drawn.ends_at, language, drawn.time_zone)
     return [
@@ -356,32 +326,6 @@ def _write_totals(sheet: Any, row: int, totals: Totals, currency: str, style: An
     sheet.write_number(row, 4, totals.vouchers)
     for column, value in enumerate((totals.amount, totals.commission, totals.payable), start=5):
         sheet.write_number(row, column, float(major_units(value, currency)), style)
-
-
-def _printed(drawn: Statement) -> Iterator[list[str]]:
-    for line in drawn.lines:
-        name = _latin(localised(line.offer_names, "en"))
-        yield [
-            line.day.isoformat(),
-            line.offer_code,
-            name,
-            *_printed_totals(line.totals, drawn.currency),
-        ]
-
-
-def _printed_totals(totals: Totals, currency: str) -> list[str]:
-    amounts = (totals.amount, totals.commission, totals.payable)
-    digits = minor_digits(currency)
-    return [
-        f"{totals.orders:,}",
-        f"{totals.vouchers:,}",
-        *(f"{major_units(value, currency):,.{digits}f}" for value in amounts),
-    ]
-
-
-def _latin(text: str) -> str:
-    """As the document's own fonts can print it: signs beyond Latin-1 become question marks."""
-    return text.encode("latin-1", "replace").decode("latin-1")
 
 
 def _decimals(currency: str) -> str:
