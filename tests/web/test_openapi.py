@@ -46,7 +46,7 @@ OPERATIONS = {
     operation.label: operation for operation in (found.ok() for found in SCHEMA.get_all_operations())
 }
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 20
+EXAMPLES = 12
 _PATIENCE_SECONDS = 20
 
 
