@@ -19,7 +19,7 @@ demo: $(RUN_LOCK) assets
 	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
 
 test: $(DEV_LOCK) assets browser
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 # Every page in four languages, narrow and wide; the pictures lie in tests/browser/pictures.
 pages: $(DEV_LOCK) assets browser
@@ -61,4 +61,4 @@ lock: $(DEV_LOCK)
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra rehearsal pyproject.toml --group dev -o requirements-dev.lock
 
 clean:
-	rm -rf .venv node_modules src/tearline/web/static
+	rm -rf .venv node_modules src/tearline/web/static src/tearline/fonts

@@ -1,9 +1,10 @@
 // Builds the browser files: node frontend/build.mjs
 //
 // Everything goes to src/tearline/web/static under a name that carries a hash of its content, so that browsers
-// may keep it for ever; manifest.json says which name stands for which.
+// may keep it for ever; manifest.json says which name stands for which. The fonts of documents to print go to
+// src/tearline/fonts.
 import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -76,6 +77,19 @@ async function wasm() {
   await put("zxing_reader.wasm", await readFile(join(root, "node_modules/zxing-wasm/dist/reader/zxing_reader.wasm")));
 }
 
+// What documents to print are set in; a browser has fonts of its own.
+async function printFonts() {
+  const folder = join(root, "src", "tearline", "fonts");
+  await mkdir(folder, { recursive: true });
+  for (const [family, name] of [
+    ["noto-sans-thai", "400Regular/NotoSansThai_400Regular.ttf"],
+    ["noto-sans-thai", "700Bold/NotoSansThai_700Bold.ttf"],
+    ["noto-sans-sc", "400Regular/NotoSansSC_400Regular.ttf"],
+  ]) {
+    await copyFile(join(root, "node_modules/@expo-google-fonts", family, name), join(folder, parse(name).base));
+  }
+}
+
 async function webManifest() {
   const icon = (name, sizes, type) => ({ src: `/static/${manifest[name]}`, sizes, type, purpose: "any" });
   await put("counter.webmanifest", Buffer.from(JSON.stringify({
@@ -100,6 +114,7 @@ await pictures("pictures", "");
 await pictures("art", "art/");
 await wasm();
 await webManifest();
+await printFonts();
 for (const name of scripts) await bundle(`${name}.js`, `js/${name}.js`, { format: "esm" });
 for (const name of styles) await bundle(`${name}.css`, `css/${name}.css`, {});
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import pypdfium2
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, Actor, command_actor
-from tearline.db import Database, new_id
+from tearline.db import Database, new_id, transaction
+from tearline.offers.model import Offer
 from tearline.sales import statements
 from tearline.sales.desk import SaleDesk
 from tearline.sales.model import VoucherOrder
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.anyio
 ACTOR = command_actor("tests")
 BANGKOK = ZoneInfo("Asia/Bangkok")
 MIDNIGHT = datetime(2026, 6, 28, tzinfo=BANGKOK).astimezone(UTC)
+NAMES = {"en": "Dinner for two", "zh-Hant": "雙人晚餐禮券", "zh-Hans": "双人晚餐礼券", "th": "มื้ออร่อยสองท่าน"}
+TOTALS = {"en": "Total", "zh-Hant": "總計", "zh-Hans": "合计", "th": "รวม"}
 JUNE = datetime(2026, 6, 1, tzinfo=BANGKOK), datetime(2026, 7, 1, tzinfo=BANGKOK)
 
 
@@ -83,7 +87,7 @@ async def test_the_period_is_half_open(database: Database) -> None:
             await statement(connection, ACTOR, sale.merchant_id, "THB", MIDNIGHT, MIDNIGHT, "Asia/Bangkok")
     assert (before.totals.orders, after.totals.orders, nothing.totals.orders) == (1, 2, 0)
     assert before.totals + after.totals == (await drawn_up(database, sale)).totals
-    assert as_pdf(nothing).startswith(b"%PDF-") and as_xlsx(nothing, [], "th")
+    assert as_pdf(nothing, "en").startswith(b"%PDF-") and as_xlsx(nothing, [], "th")
 
 
 async def test_the_workbook_says_the_same(database: Database) -> None:
@@ -118,15 +122,40 @@ async def test_a_workbook_has_its_limit(database: Database, monkeypatch: pytest.
     assert (await a_file(database, sale, "pdf"))[1].startswith(b"%PDF-"), "the days alone are as few as ever"
 
 
-async def test_the_document_says_the_same(database: Database) -> None:
-    drawn = await drawn_up(database, await sold(database))
-    document = as_pdf(drawn)
-    assert document.startswith(b"%PDF-") and document == as_pdf(drawn)
-    streams = re.findall(rb"stream\r?\n(.*?)endstream", document, re.S)
-    printed = b"".join(zlib.decompress(one) for one in streams if one[:1] == b"\x78").decode("latin-1")
+@pytest.mark.parametrize("language", NAMES)
+async def test_the_document_says_the_same_in_every_language(database: Database, language: str) -> None:
+    sale = await sold(database)
+    async with transaction(database) as tx:
+        await tx.execute(update(Offer).values(names=NAMES))
+    drawn = await drawn_up(database, sale)
+    document = as_pdf(drawn, language)
+    assert document.startswith(b"%PDF-") and document == as_pdf(drawn, language)
+    text = printed(document)
     for amount in (drawn.totals.amount, drawn.totals.commission, drawn.totals.payable):
-        assert f"({amount / 100:,.2f})" in printed
-    assert "(Bistro \\(bistro\\))" in printed
+        assert f"{amount / 100:,.2f}" in text
+    assert TOTALS[language] in text and "Bistro (bistro)" in text and "Asia/Bangkok" in text
+    assert plain(NAMES[language]) in plain(text) and "?" not in text
+
+
+def plain(text: str) -> str:
+    """Without spaces and the marks of Thai, which no reader finds in the order in which they were written."""
+    return re.sub("[\\s\u0e31\u0e33-\u0e3a\u0e47-\u0e4e]", "", text)
+
+
+async def test_a_document_of_many_pages_has_everything_on_each(database: Database) -> None:
+    drawn = await drawn_up(database, await sold(database))
+    line = replace(drawn.lines[0], offer_names=NAMES)
+    days = [replace(line, day=line.day + timedelta(days=number), offer_code="D-2") for number in range(120)]
+    text = printed(as_pdf(replace(drawn, lines=days), "zh-Hant"))
+    assert text.count("\f") == 2
+    assert all(f"{one.day.isoformat()}" in text for one in days)
+    assert text.count(NAMES["zh-Hant"]) == 120 == text.count("265.00")
+
+
+def printed(document: bytes) -> str:
+    """What an independent reader finds on the pages."""
+    with pypdfium2.PdfDocument(document) as pages:
+        return "\f".join(page.get_textpage().get_text_bounded() for page in pages)
 
 
 async def test_a_statement_is_for_the_partner_and_the_operator(database: Database) -> None:

@@ -86,12 +86,17 @@ def test_a_quick_rehearsal_from_beginning_to_end(
         assert connection.execute("SELECT count(*) FROM member").fetchone() == members_before
 
 
+@pytest.mark.parametrize("is_in_background", [False, True])
 def test_stopped_in_the_middle_it_clears_away(
-    server: EmbeddedServer, database_url: str, tmp_path: Path
+    server: EmbeddedServer, database_url: str, tmp_path: Path, is_in_background: bool
 ) -> None:
+    # What a shell starts with & inherits this.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_in_background else None
     with running(
         tmp_path, *("rehearse", "--people", "20", "--think-seconds", "1"), TEARLINE_DATABASE_URL=database_url
     ) as process:
+        if is_in_background:
+            signal.signal(signal.SIGINT, before)
         wait_for_output(tmp_path, process, "Rehearsing with 20 people")
         wait_until(lambda: len(processes_of(process.pid)) == 2, "no web process and visitors")
         assert len(rehearsal_databases(server)) == 1

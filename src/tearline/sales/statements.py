@@ -194,15 +194,15 @@ async def statement_file(
     if kind == "xlsx":
         content = await asyncio.to_thread(as_xlsx, drawn, orders, language)
     else:
-        content = await asyncio.to_thread(_as_pdf, drawn)
+        content = await asyncio.to_thread(_as_pdf, drawn, language)
     return drawn.file_name(kind), content
 
 
-def _as_pdf(drawn: Statement) -> bytes:
+def _as_pdf(drawn: Statement, language: str) -> bytes:
     # What draws it takes half a second to be imported, and much memory: only who prints one pays for it.
     from tearline.sales.statement_pdf import as_pdf
 
-    return as_pdf(drawn)
+    return as_pdf(drawn, language)
 
 
 async def paid_orders(connection: AsyncConnection, drawn: Statement) -> Sequence[Row[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,10 +51,17 @@ def run_rehearsal(plan: Plan, report_path: Path) -> bool:
 @contextmanager
 def _stops_are_interrupts() -> Iterator[None]:
     """Being told to end is treated like Ctrl-C: everything is cleared away first."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {
-        number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in numbers
+
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    # A shell has what it starts in the background ignore Ctrl-C, and these with it.
+    handlers: dict[signal.Signals, Callable[..., object]] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: interrupt,
+        signal.SIGHUP: interrupt,
     }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
