@@ -177,7 +177,8 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     def call(label: str, headers: dict[str, str], status: int, **request: Any) -> Any:
         method, path = label.split(" ")
         parameters = request.pop("path", {})
-        answer = httpx.request(method, url + path.format(**parameters), headers=headers, **request)
+        address = url + path.format(**parameters)
+        answer = httpx.request(method, address, headers=headers, timeout=_PATIENCE_SECONDS, **request)
         assert answer.status_code == status, answer.text
         OPERATIONS[label].validate_response(answer)
         return answer.json()

@@ -12,3 +12,8 @@ CURRENCY_EXPONENTS: dict[str, int] = {
 
 MAXIMUM_AMOUNT = 10**12
 """The largest amount that is accepted anywhere, in minor units: ten thousand million Hong Kong dollars."""
+
+
+def share_of(amount: int, basis_points: int) -> int:
+    """A share of an amount, both in whole numbers: half a minor unit and more is rounded up."""
+    return (amount * basis_points + 5_000) // 10_000

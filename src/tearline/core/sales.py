@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from tearline.core.codes import ALPHABET
+from tearline.core.money import share_of
 from tearline.core.offer_checks import COUNT_SENTENCE, MAXIMUM_COUNT, is_limit
 
 
@@ -103,7 +104,7 @@ def check_item(draft: SaleItemDraft, *, has_pool: bool) -> dict[str, str]:
 
 def commission_of(amount: int, basis_points: int) -> int:
     """The platform's commission on an amount, in minor units: half a unit and more is rounded up."""
-    return (amount * basis_points + 5_000) // 10_000
+    return share_of(amount, basis_points)
 
 
 @dataclass(frozen=True, slots=True)
