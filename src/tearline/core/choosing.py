@@ -44,12 +44,12 @@ def choose(cart: Cart, rights: Sequence[Right], now: datetime) -> Quote:
     search = _Search(cart)
     usable = []
     for candidate in found:
-        state = State.of(cart)
-        if apply(cart, state, candidate):
-            search.alone[candidate.right.key] = state.saved
-            usable.append(candidate)
+        saved = saved_by(cart, candidate)
+        if saved is None:
+            skipped.append(why_nothing(State.of(cart), candidate))
         else:
-            skipped.append(why_nothing(state, candidate))
+            search.alone[candidate.right.key] = saved
+            usable.append(candidate)
     distinct = _one_of_each_offer(usable, search)
     for world in _worlds(distinct):
         search.look_at(world)
@@ -293,6 +293,14 @@ class _Walk:
 def _sums_from_the_end(values: Sequence[int], last: int) -> list[int]:
     """For each position, and the one after the last, the sum of the values from there on and of ``last``."""
     return list(accumulate(reversed(values), initial=last))[::-1]
+
+
+def saved_by(cart: Cart, candidate: Candidate) -> int | None:
+    """What a right saves by itself; None when it does not apply."""
+    if _goes_by_sums(candidate):
+        return discount_on(candidate, candidate.list_total) or None
+    state = State.of(cart)
+    return state.saved if apply(cart, state, candidate) else None
 
 
 def _goes_by_sums(candidate: Candidate) -> bool:
