@@ -24,6 +24,7 @@ from tearline.core.sales import (
     check_item,
     commission_of,
     decide_order,
+    delivers_in_time,
     delivers_late,
     expected_sold_out,
     left_of,
@@ -112,6 +113,18 @@ def test_a_stock_without_any_bound_has_no_end() -> None:
     endless = stock(quantity_left=None, codes_left=None)
     assert why_not(3, stock=endless) is None
     assert endless.left is None
+
+
+def test_an_offers_limit_is_for_the_whole_order() -> None:
+    rules = replace(RULES, offer_limit_per_member=5)
+    assert why_not(3, rules=rules, buyer=buyer(held={RULES.id: 3})) == "offer_member_limit_reached"
+    assert why_not(2, rules=rules, buyer=buyer(held={RULES.id: 3})) is None
+
+
+def test_a_payment_in_time_is_delivered_down_to_the_last_one() -> None:
+    assert delivers_in_time(True, 10, 10) and delivers_in_time(True, None, 10)
+    assert not delivers_in_time(True, 9, 10)
+    assert not delivers_in_time(False, None, 1)
 
 
 def test_a_late_payment_is_delivered_while_there_is_something() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from datetime import timedelta
 from uuid import UUID
 
@@ -71,6 +72,8 @@ async def test_unsold_codes_are_withdrawn_and_listed(database: Database) -> None
     book = CalamineWorkbook.from_filelike(io.BytesIO(sheet))
     assert book.get_sheet_by_index(0).to_python() == [["Code"], *[[code] for code in expected]]
     assert ["Codes", "7"] in book.get_sheet_by_name("About").to_python()
+    with zipfile.ZipFile(io.BytesIO(sheet)) as parts:
+        assert b">2026-11-22T04:00:00Z</dcterms:created>" in parts.read("docProps/core.xml")
 
 
 async def test_the_file_is_the_same_every_time(database: Database) -> None:

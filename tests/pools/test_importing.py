@@ -104,7 +104,9 @@ async def test_codes_are_unique_in_all_pools_of_a_partner_and_nowhere_else(datab
     codes = [code_number(number) for number in range(20)]
     assert (await bring(database, world.pool_id, codes)).added == 20
     assert (await bring(database, sibling.pool_id, [*codes, code_number(99)])).held == 20
-    assert (await bring(database, stranger.pool_id, codes)).added == 20
+    assert (await bring(database, stranger.pool_id, [code_number(50)])).added == 1
+    again = await bring(database, stranger.pool_id, [*codes, code_number(50)])
+    assert (again.added, again.held) == (20, 1)
     assert await codes_of(database, sibling) == [code_number(99)]
 
 

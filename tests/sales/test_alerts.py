@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from tearline.campaigns.model import Campaign
+from tearline.core.roles import command_actor
 from tearline.db import Database, new_id, transaction
-from tearline.pools.model import CodePool
+from tearline.pools.model import CodePool, HandBack
 from tearline.sales.alerts import pool_alerts
+from tearline.sales.closing import hand_back_unsold
 from tearline.sales.model import SaleItem
 from tests.sale_worlds import Sale, make_sale
 
@@ -83,3 +85,22 @@ async def test_codes_are_left_over_once_no_sale_of_theirs_goes_on(
     second = await _second_sale(database, sale, state, ends_in)
     assert await _kinds(database) == kinds
     assert await _kinds(database, sale.campaign_id) == await _kinds(database, second) == kinds
+
+
+async def test_a_pool_is_low_below_what_staff_set(database: Database) -> None:
+    await make_sale(database, members=0, codes=(10,))
+    for low_stock, kinds in ((None, []), (10, []), (11, ["low"])):
+        async with transaction(database) as tx:
+            await tx.execute(update(CodePool).values(low_stock=low_stock))
+        assert await _kinds(database) == kinds
+
+
+async def test_codes_are_handed_back_after_the_last_of_their_sales(database: Database) -> None:
+    sale = await make_sale(database, members=0, campaign={"ends_at": datetime.now(UTC) + 2 * BEFORE})
+    second = await _second_sale(database, sale, "live", BEFORE)
+    assert sale.pools[0] is not None
+    async with transaction(database) as tx:
+        over = (await tx.scalars(select(Campaign.ends_at).where(Campaign.id == second))).one()
+        await hand_back_unsold(tx, command_actor("tests"), sale.pools[0], over)
+    async with database.connection() as connection:
+        assert (await connection.scalars(select(HandBack.campaign_id))).all() == [second]

@@ -51,6 +51,7 @@ BREACHES = [
     ("only a voucher with a partner's code is sold", "DELETE FROM voucher WHERE position = 0"),
     ("an item counts its orders right, within its quantity", "UPDATE sale_item SET reserved = reserved + 1"),
     ("an item counts its orders right, within its quantity", "UPDATE sale_item SET sold = sold - 1"),
+    ("an item counts its orders right, within its quantity", "UPDATE sale_item SET quantity = 3"),
     ("a member's purchases count the member's orders", "UPDATE purchase SET bought = bought + 1"),
     ("a member's purchases count the member's orders", "DELETE FROM purchase"),
     (
@@ -65,9 +66,17 @@ BREACHES = [
         "an order's amount is its price times its quantity, and its commission is a part of it",
         "UPDATE voucher_order SET amount = amount + 1 WHERE state = 'reserved'",
     ),
+    (
+        "an order's amount is its price times its quantity, and its commission is a part of it",
+        "UPDATE voucher_order SET commission = amount + 1",
+    ),
     ("every order is found by its number", "UPDATE order_lookup SET number = number || 'X'"),
     ("every order is found by its number", "DELETE FROM order_lookup"),
     ("a paid order has one payment, and no other order keeps money", "UPDATE payment SET state = 'failed'"),
+    (
+        "a paid order has one payment, and no other order keeps money",
+        "UPDATE payment SET amount = amount - 1",
+    ),
     (
         "a paid order has one payment, and no other order keeps money",
         "UPDATE payment SET order_id = (SELECT id FROM voucher_order WHERE state = 'reserved')",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from tearline.campaigns.model import Campaign
 from tearline.core.refusal import Refusal
@@ -144,6 +145,15 @@ async def test_the_same_key_gets_the_first_answer(database: Database) -> None:
     assert sorted(answer.replayed for answer in answers) == [False, True, True, True, True]
     ended = desk.order(sale.code, sale.items[0], sale.members[0], 7, 2, "k")
     assert await reason(ended) == "session_ended"
+    await assert_clean(database)
+
+
+async def test_two_members_may_choose_the_same_key_at_once(database: Database) -> None:
+    sale = await make_sale(database)
+    desk = SaleDesk(database)
+    answers = await asyncio.gather(*(order(desk, sale, member, key="same") for member in range(3)))
+    assert len({answer.order_id for answer in answers}) == 3
+    assert not any(answer.replayed for answer in answers)
     await assert_clean(database)
 
 
@@ -335,6 +345,23 @@ async def test_limits_of_the_offer_hold_over_claims_and_sales(database: Database
     async with database.connection() as connection:
         bought = await connection.scalar(select(Purchase.bought).where(Purchase.member_id == sale.members[1]))
     assert bought == 0
+    await assert_clean(database)
+
+
+async def test_sales_of_the_same_offer_share_its_issue_limit(database: Database) -> None:
+    sale = await make_sale(database, codes=(None,), offer={"issue_limit": 3})
+    other = replace(sale, campaign_id=new_id(), code="VOUCHERS-2", items=[new_id()])
+    async with transaction(database) as tx:
+        campaign = (await tx.execute(select(Campaign.__table__))).one()._mapping
+        item = (await tx.execute(select(SaleItem.__table__))).one()._mapping
+        await tx.execute(insert(Campaign).values({**campaign, "id": other.campaign_id, "code": other.code}))
+        second = {**item, "id": other.items[0], "campaign_id": other.campaign_id}
+        await tx.execute(insert(SaleItem).values(second))
+    desk = SaleDesk(database)
+    await order(desk, sale, 0, 2)
+    assert await reason(order(desk, other, 1, 2)) == "fewer_left"
+    assert (await order(desk, other, 1)).quantity == 1
+    assert await reason(order(desk, sale, 0)) == "sold_out"
     await assert_clean(database)
 
 

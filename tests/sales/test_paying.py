@@ -50,6 +50,14 @@ async def test_somebody_elses_order_is_not_found(shop: Shop) -> None:
         await shop.begin(wanted)
 
 
+async def test_an_order_whose_time_is_over_is_not_paid_any_more(shop: Shop) -> None:
+    wanted = await shop.order()
+    shop.later = timedelta(minutes=36)
+    with pytest.raises(Refusal, match="order_released"):
+        await shop.begin(wanted)
+    assert shop.stripe.count("POST", "/v1/checkout/sessions") == 0
+
+
 async def test_news_twice_does_nothing_twice(shop: Shop) -> None:
     wanted = await shop.order()
     event = shop.stripe.pay(await shop.begin(wanted))

@@ -53,6 +53,14 @@ async def test_a_sales_page_says_what_is_left(database: Database) -> None:
         assert (await reads.guarded_stock(connection, [sale.campaign_id])).left == 0
 
 
+async def test_no_more_is_left_than_the_offers_issue_limit(database: Database) -> None:
+    sale = await make_sale(database, codes=(10,), offer={"issue_limit": 4})
+    await order(SaleDesk(database), sale, 0)
+    async with database.connection() as connection:
+        page = await reads.sale_page(connection, sale.code, datetime.now(UTC))
+    assert page.left == 3
+
+
 async def test_a_member_sees_their_own_orders_only(database: Database) -> None:
     sale = await make_sale(database)
     desk = SaleDesk(database)

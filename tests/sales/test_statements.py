@@ -23,6 +23,7 @@ from tearline.sales.desk import SaleDesk
 from tearline.sales.model import VoucherOrder
 from tearline.sales.statement_pdf import as_pdf
 from tearline.sales.statements import Statement, as_xlsx, currencies_of, statement, statement_file
+from tests.pools.support import make_pool
 from tests.sale_worlds import Sale, make_sale, order, settle
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +89,22 @@ async def test_the_period_is_half_open(database: Database) -> None:
     assert (before.totals.orders, after.totals.orders, nothing.totals.orders) == (1, 2, 0)
     assert before.totals + after.totals == (await drawn_up(database, sale)).totals
     assert as_pdf(nothing, "en").startswith(b"%PDF-") and as_xlsx(nothing, [], "th")
+
+
+async def test_orders_in_another_currency_and_of_another_partner_are_left_out(database: Database) -> None:
+    sale, stranger = await sold(database), await make_pool(database)
+    async with transaction(database) as tx:
+        of = update(VoucherOrder).where(VoucherOrder.state == "paid")
+        await tx.execute(of.where(VoucherOrder.quantity == 1).values(currency="HKD"))
+        await tx.execute(of.where(VoucherOrder.quantity == 2).values(merchant_id=stranger.merchant_id))
+    drawn = await drawn_up(database, sale)
+    assert [(line.totals.orders, line.totals.vouchers) for line in drawn.lines] == [(1, 3)]
+    _name, content = await a_file(database, sale, "xlsx")
+    orders = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_name("Orders").to_python()[1:]
+    assert [row[4] for row in orders] == [3]
+    async with database.connection() as connection:
+        assert await currencies_of(connection, ACTOR, sale.merchant_id, *JUNE) == ["HKD", "THB"]
+        assert await currencies_of(connection, ACTOR, stranger.merchant_id, *JUNE) == ["THB"]
 
 
 async def test_the_workbook_says_the_same(database: Database) -> None:

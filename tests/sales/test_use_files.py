@@ -57,6 +57,17 @@ async def test_a_file_of_uses_redeems_what_was_sold(database: Database, tmp_path
     await assert_clean(database)
 
 
+async def test_a_row_that_cannot_be_is_passed_over(database: Database, tmp_path: Path) -> None:
+    sale, codes = await bought(database, 3)
+    path = tmp_path / "uses.csv"
+    path.write_text(
+        f"{codes[0]},{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}\n{codes[1]},,{'x' * 121}\n{codes[2]}\n"
+    )
+    told = await report(database, sale, path)
+    assert told.counts == {"invalid": 2, "used": 1}
+    assert told.examples == [ReportRow(1, codes[0], "invalid"), ReportRow(2, codes[1], "invalid")]
+
+
 async def test_a_workbook_too(database: Database, tmp_path: Path) -> None:
     sale, codes = await bought(database, 1)
     content = io.BytesIO()

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, Actor, command_actor
 from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
+from tearline.pools.actions import void_codes
 from tearline.sales.desk import SaleDesk
 from tearline.sales.model import Voucher
 from tearline.sales.uses import ReportedUse, report_uses
-from tests.sale_worlds import Sale, assert_clean, make_sale, order, settle
+from tests.pools.support import make_pool
+from tests.sale_worlds import Sale, add_codes, assert_clean, make_sale, order, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,31 @@ async def test_a_reported_use_turns_a_sold_voucher_to_redeemed(database: Databas
             (codes[1], "sold", None, None),
         }
     await assert_clean(database)
+
+
+async def test_another_partners_codes_are_unknown(database: Database) -> None:
+    sale, codes = await bought(database)
+    stranger = await make_pool(database)
+    async with transaction(database) as tx:
+        # Two that read like the ones that were sold, and two that only the other partner has.
+        await add_codes(tx, stranger.pool_id, 2, prefix="0")
+        await add_codes(tx, stranger.pool_id, 2, prefix="9")
+    theirs = "9" + "2".rjust(19, "0")
+    now = datetime.now(UTC)
+    reported = (ReportedUse(codes[0], now), ReportedUse(codes[1], now), ReportedUse(theirs, now))
+    assert await report(database, sale, *reported) == ["used", "used", "unknown"]
+
+
+async def test_cancelled_codes_are_void_whether_they_were_sold_or_not(database: Database) -> None:
+    sale, codes = await bought(database)
+    assert sale.pools[0] is not None
+    unsold, now = "0" + "9".rjust(19, "0"), datetime.now(UTC)
+    async with transaction(database) as tx:
+        assert await void_codes(tx, ACTOR, sale.pools[0], [unsold], now) == 1
+        sold = select(Voucher.coupon_id).where(Voucher.code == codes[0])
+        await tx.execute(update(Coupon).where(Coupon.id.in_(sold)).values(state="void"))
+    reported = ReportedUse(unsold, now), ReportedUse(codes[0], now)
+    assert await report(database, sale, *reported) == ["void", "void"]
 
 
 async def test_nonsense_is_refused_whole(database: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -72,6 +74,15 @@ def test_no_picture_is_too_fine_for_a_phone() -> None:
     longest = max(size for size in range(1, 65) if code_svg("A" * size, "code128", "Code"))
     assert 11 * (longest + 3) <= MOST_MODULES + 11
     assert longest >= 30
+
+
+@pytest.mark.parametrize("symbology", ["code128", "code39", "ean13"])
+def test_bars_have_a_quiet_zone_on_either_side(symbology: str) -> None:
+    drawn = code_svg("4006381333931", symbology, "Code")
+    assert drawn is not None
+    paper, *bars = [(int(x), int(wide)) for x, wide in re.findall(r"M(\d+) 0h(\d+)v", drawn)]
+    first, (last, wide) = bars[0][0], bars[-1]
+    assert (first, paper[1] - last - wide) == (11, 11)
 
 
 def test_a_title_stands_as_text() -> None:

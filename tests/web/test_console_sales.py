@@ -299,6 +299,17 @@ async def test_the_alerts_of_pools(app: Application, client: httpx.AsyncClient) 
     assert "has not been downloaded" not in (await browser.get("/console")).text
 
 
+async def test_alerts_of_pools_are_for_those_who_may_see_codes(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    browser, database = await console_browser(app, client, "finance"), _database(app)
+    await make_sale(database)
+    async with transaction(database) as tx:
+        await tx.execute(update(CodePool).values(low_stock=20))
+    page = await browser.get("/console")
+    assert page.status == 200 and "codes left" not in page.text
+
+
 def _one(pools: list[UUID | None]) -> UUID:
     (pool_id,) = pools
     assert pool_id is not None
