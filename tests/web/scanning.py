@@ -26,7 +26,7 @@ def read_picture(svg: str) -> tuple[str, str]:
     # Aligned and alone: a reader that looks for codes anywhere now and then sees a second one in the first.
     found = zxingcpp.read_barcodes(enlarged, formats=kinds, is_pure=True)
     assert len(found) == 1, [one.text for one in found]
-    return found[0].format.name, str(found[0].text)
+    return found[0].format.name.removesuffix("Std"), str(found[0].text)
 
 
 def pictures_in(page: str) -> list[str]:
@@ -34,8 +34,8 @@ def pictures_in(page: str) -> list[str]:
     return re.findall(r'<svg[^>]*class="(?:barcode|qr)-picture".*?</svg>', page, re.S)
 
 
-# Codabar, which nobody draws here, is now and then seen in a Code 39.
-_LINEAR = (zxingcpp.BarcodeFormat.Code128, zxingcpp.BarcodeFormat.Code39, zxingcpp.BarcodeFormat.EAN13)
+# Codabar, which nobody draws here, is now and then seen in a Code 39; of its kinds, six digits read as a Code 32.
+_LINEAR = (zxingcpp.BarcodeFormat.Code128, zxingcpp.BarcodeFormat.Code39Std, zxingcpp.BarcodeFormat.EAN13)
 
 
 def _draw_strokes(picture: numpy.ndarray, svg: str) -> None:

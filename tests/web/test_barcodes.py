@@ -31,6 +31,7 @@ def test_code_128_says_any_code(code: str) -> None:
 @given(st.text(DIGITS + CAPITALS + "-. $/+%", min_size=1, max_size=20))
 @settings(max_examples=150, deadline=None)
 @example("LA-D1G$QQ")
+@example("000000")
 def test_code_39_says_what_it_can_carry_or_nothing(code: str) -> None:
     drawn = code_svg(code, "code39", "Code")
     if drawn is None:
