@@ -19,7 +19,7 @@ demo: $(RUN_LOCK) assets
 	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
 
 test: $(DEV_LOCK) assets browser
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # Every page in four languages, narrow and wide; the pictures lie in tests/browser/pictures.
 pages: $(DEV_LOCK) assets browser

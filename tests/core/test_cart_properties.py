@@ -144,7 +144,7 @@ def precedence(cart: Cart, candidate: Candidate) -> tuple[float, int, float, str
 
 @on_many
 def test_a_cart_of_single_units_costs_the_same(dice: Random) -> None:
-    cart, some = any_cart(dice), any_rights(dice, 4)
+    cart, some = any_cart(dice), any_rights(dice, 3)
     single = replace(cart, lines=tuple(split(cart.lines)))
     whole, parts = choose(cart, some, NOW), choose(single, some, NOW)
     assert [one.right.key for one in whole.applied] == [one.right.key for one in parts.applied]
@@ -159,7 +159,7 @@ def split(lines: Iterable[CartLine]) -> Iterable[CartLine]:
 
 @on_many
 def test_the_order_of_lines_and_rights_does_not_matter(dice: Random) -> None:
-    cart, some = any_cart(dice), any_rights(dice, 4)
+    cart, some = any_cart(dice), any_rights(dice, 3)
     lines, shuffled = list(cart.lines), list(some)
     dice.shuffle(lines)
     dice.shuffle(shuffled)
@@ -170,7 +170,7 @@ def test_the_order_of_lines_and_rights_does_not_matter(dice: Random) -> None:
 
 @on_many
 def test_what_cannot_be_used_changes_nothing(dice: Random) -> None:
-    cart, some = any_cart(dice), any_rights(dice, 4)
+    cart, some = any_cart(dice), any_rights(dice, 3)
     unusable = right("unusable", PercentOff(10_000), minimum_spend=10**9)
     one, other = choose(cart, some, NOW), choose(cart, [unusable, *some], NOW)
     assert (one.lines, one.shipping, one.applied) == (other.lines, other.shipping, other.applied)
