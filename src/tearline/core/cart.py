@@ -17,7 +17,6 @@ from tearline.core.offers import Benefit, CartRules, FixedPrice, FreeShipping, F
 MERCHANT_PROMOTIONS, MERCHANT_COUPONS, PLATFORM_COUPONS, POINTS, SHIPPING = range(5)
 """The layers, in the order in which they lower prices."""
 EVERYTHING, USUAL_RULES = Scope(), CartRules()
-MAXIMUM_LINES, MAXIMUM_UNITS, MAXIMUM_RIGHTS = 500, 100_000, 500
 
 
 @dataclass(frozen=True, slots=True)

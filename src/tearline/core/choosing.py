@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 from tearline.core.cart import PLATFORM_COUPONS, SHIPPING, Candidate, Cart, Right, Skipped, Slot, candidates
 from tearline.core.offers import WHOLE_BASIS_POINTS, AmountOff, Gift, PercentOff
-from tearline.core.pricing import Quote, State, apply, apply_all, combine, discount_on, settle, why_nothing
+from tearline.core.pricing import Quote, State, apply, apply_all, discount_on, settle, why_nothing
 
 MOST_STEPS = 3_000
 """Partial choices that are priced before the search answers the best so far."""
@@ -71,12 +71,13 @@ def _one_of_each_offer(usable: Iterable[Candidate], search: _Search) -> list[Can
 
 def _worlds(some: Sequence[Candidate]) -> list[list[Candidate]]:
     """Sets of rights that hold no exclusive one besides what it combines with: the best lies in one of them."""
-    worlds = [[one for one in some if not one.right.rules.exclusive]]
+    plain = [one for one in some if not one.right.rules.exclusive]
+    promotions = [one for one in some if one.right.is_promotion]
+    # Exclusive promotions combine with one another, but with no coupon.
+    worlds = [plain, promotions]
     for exclusive in some:
-        if exclusive.right.rules.exclusive:
-            worlds.append([exclusive, *(one for one in some if combine(exclusive.right, one.right))])
-            if not exclusive.right.is_promotion:
-                worlds[-1] = [one for one in worlds[-1] if one is exclusive or not one.right.rules.exclusive]
+        if exclusive.right.rules.exclusive and not exclusive.right.is_promotion:
+            worlds.append([exclusive, *(one for one in plain if one.right.is_promotion)])
     return worlds
 
 
@@ -86,7 +87,6 @@ class _Option:
 
     choice: Choice
     saved: int
-    gifts: int
     state: State
 
 
@@ -128,7 +128,7 @@ class _Search:
         shippings = self._options(shipping)
         if all(_is_apart(one) for one in shipping):
             # What shipping saves is the same whatever else is chosen.
-            shippings = [min(shippings, key=lambda one: self._cost_of(one.choice, one.saved, one.gifts))]
+            shippings = [min(shippings, key=lambda one: self._cost_of(one.choice, one.saved))]
         for choice in self._choices(platform):
             _Walk(self, options, choice, shippings, is_apart=len(shippings) == 1).begin()
 
@@ -154,7 +154,7 @@ class _Search:
         for choice in self._choices(some):
             state = State.of(self.cart)
             if all(apply(self.cart, state, candidate) for candidate in choice):
-                options.append(_Option(choice, state.saved, _gifts_in(choice), state))
+                options.append(_Option(choice, state.saved, state))
         return sorted(options, key=lambda one: -one.saved)
 
     def saved_alone(self, choice: Choice) -> int:
@@ -172,21 +172,18 @@ class _Search:
             self.is_proven = False
         return False
 
-    def offer(self, choice: Choice, saved: int, gifts: int) -> None:
+    def offer(self, choice: Choice, saved: int) -> None:
         """A whole combination: kept when it is the best so far."""
         if saved < -self._cost[0]:
             return
-        cost = self._cost_of(choice, saved, gifts)
+        cost = self._cost_of(choice, saved)
         if cost < self._cost:
             self._cost, self.best = cost, choice
 
-    def _cost_of(self, choice: Choice, saved: int, gifts: int) -> Cost:
+    def _cost_of(self, choice: Choice, saved: int) -> Cost:
+        gifts = sum(isinstance(one.right.benefit, Gift) for one in choice)
         coupons = sum(not one.right.is_promotion for one in choice)
         return -saved, -gifts, coupons, len(choice), sorted(self.precedence(one) for one in choice)
-
-
-def _gifts_in(choice: Choice) -> int:
-    return sum(isinstance(one.right.benefit, Gift) for one in choice)
 
 
 def _is_apart(candidate: Candidate) -> bool:
@@ -283,11 +280,11 @@ class _Walk:
             if self._is_quick:
                 off = 0 if self._only is None else discount_on(self._only, spent + self._left[-1])
                 if self._only is None or off:
-                    self._search.offer(choice, saved + off + shipping.saved, _gifts_in(choice))
+                    self._search.offer(choice, saved + off + shipping.saved)
                 continue
             state, passed = apply_all(self._search.cart, choice)
             if not passed:
-                self._search.offer(choice, state.saved, _gifts_in(choice))
+                self._search.offer(choice, state.saved)
 
 
 def _sums_from_the_end(values: Sequence[int], last: int) -> list[int]:
