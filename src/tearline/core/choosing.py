@@ -279,8 +279,7 @@ class _Walk:
             choice = (*goods, *shipping.choice)
             if self._is_quick:
                 off = 0 if self._only is None else discount_on(self._only, spent + self._left[-1])
-                if self._only is None or off:
-                    self._search.offer(choice, saved + off + shipping.saved)
+                self._search.offer(choice, saved + off + shipping.saved)
                 continue
             state, passed = apply_all(self._search.cart, choice)
             if not passed:
