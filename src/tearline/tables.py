@@ -1,6 +1,8 @@
 """Imports every table, so that ``Base.metadata`` is whole: for drafting migrations and for checking drift."""
 
 import tearline.campaigns.model
+import tearline.catalogue.model
+import tearline.checkout.model
 import tearline.coupons.model
 import tearline.members.model
 import tearline.merchants.model

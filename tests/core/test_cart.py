@@ -57,9 +57,9 @@ def test_a_right_touches_the_lines_in_its_scope(scope: Scope, saving: int) -> No
         ({"valid_until": NOW}, "expired"),
         ({"valid_until": NOW + timedelta(seconds=1)}, None),
         ({"valid_from": NOW}, None),
-        ({"valid_from": NOW + timedelta(seconds=1)}, "not_started"),
-        ({"currency": "THB"}, "not_applicable"),
-        ({"scope": Scope(Selection(products=("nothing",)))}, "not_applicable"),
+        ({"valid_from": NOW + timedelta(seconds=1)}, "not_valid_yet"),
+        ({"currency": "THB"}, "other_currency"),
+        ({"scope": Scope(Selection(products=("nothing",)))}, "nothing_in_scope"),
         ({"rules": CartRules(first_order_only=True)}, "first_order_only"),
         ({"rules": CartRules(excluded_lines="block")}, None),
         (
@@ -89,7 +89,7 @@ def test_a_merchants_right_is_for_its_own_lines_and_blocked_by_them_alone() -> N
         500,
         None,
     )
-    assert outcome(cart(A_NOVEL), right("a", TEN_OFF, NOODLES)) == (0, "not_applicable")
+    assert outcome(cart(A_NOVEL), right("a", TEN_OFF, NOODLES)) == (0, "nothing_in_scope")
 
 
 def test_a_step_begins_at_its_threshold() -> None:
@@ -118,7 +118,7 @@ def test_coupons_of_one_offer_are_used_one_at_a_time_the_first_to_run_out_first(
 @pytest.mark.parametrize(("region", "saving"), [("HK", 1_200), ("TH", 0), (None, 0)])
 def test_free_shipping_is_for_its_regions(region: str | None, saving: int) -> None:
     of = cart(A_BOWL, parcels=(Parcel(NOODLES, 1_200),), region=region)
-    reason = None if saving else "not_applicable"
+    reason = None if saving else "nothing_in_scope"
     assert outcome(of, right("a", FreeShipping(regions=("HK", "MO")))) == (saving, reason)
 
 

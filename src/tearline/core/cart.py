@@ -28,6 +28,7 @@ class CartLine:
         unit_price: minor units, as shown.
         categories: the product's own and all that it lies in, so that a tree needs no looking up.
         is_discountable: False for what no coupon may touch, such as a gift card.
+        tax_basis_points: the tax on it, in hundredths of a percent.
     """
 
     key: str
@@ -38,14 +39,16 @@ class CartLine:
     categories: tuple[str, ...] = ()
     brand: str | None = None
     is_discountable: bool = True
+    tax_basis_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one merchant asks for sending its part of the cart."""
+    """What one merchant asks for sending its part of the cart, and the tax on that, as of a line."""
 
     merchant_id: UUID
     amount: int
+    tax_basis_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Cart:
         region: where it is sent, as offers of free shipping name it.
         points: minor units that the member pays with points.
         is_first_order: whether the member has never ordered.
+        prices_include_tax: whether what is shown has the tax in it already.
     """
 
     currency: str
@@ -64,6 +68,7 @@ class Cart:
     region: str | None = None
     points: int = 0
     is_first_order: bool = False
+    prices_include_tax: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +167,11 @@ def candidates(cart: Cart, rights: Sequence[Right], now: datetime) -> tuple[list
 
 def _candidate(cart: Cart, right: Right, now: datetime) -> Candidate | Skipped:
     if right.valid_from is not None and now < right.valid_from:
-        return Skipped(right, "not_started")
+        return Skipped(right, "not_valid_yet")
     if right.valid_until is not None and now >= right.valid_until:
         return Skipped(right, "expired")
     if right.currency != cart.currency:
-        return Skipped(right, "not_applicable")
+        return Skipped(right, "other_currency")
     if right.rules.first_order_only and not cart.is_first_order:
         return Skipped(right, "first_order_only")
     own = [
@@ -179,11 +184,11 @@ def _candidate(cart: Cart, right: Right, now: datetime) -> Candidate | Skipped:
         return Skipped(right, "excluded_lines")
     parcels = _parcels(cart, right)
     if not lines or (isinstance(right.benefit, FreeShipping) and not parcels):
-        return Skipped(right, "not_applicable")
+        return Skipped(right, "nothing_in_scope")
     if isinstance(right.benefit, FixedPrice) and not any(
         cart.lines[position].product == right.benefit.product for position in lines
     ):
-        return Skipped(right, "not_applicable")
+        return Skipped(right, "nothing_in_scope")
     total = sum(cart.lines[position].unit_price * cart.lines[position].quantity for position in lines)
     return Candidate(right, lines, parcels, total)
 

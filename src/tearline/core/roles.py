@@ -14,33 +14,37 @@ PERMISSIONS: dict[str, frozenset[str]] = {
             "console", "staff.manage", "keys.manage", "merchants.read", "merchants.write", "offers.read",
             "offers.write", "campaigns.read", "campaigns.write", "members.read", "members.write", "figures.read",
             "audit.read", "redemptions.read", "coupons.void", "rooms.read", "rooms.write", "codes.read",
-            "codes.write", "sales.read",
+            "codes.write", "sales.read", "catalogue.read", "catalogue.write", "orders.read", "orders.refund",
+            "settlement.read", "settlement.write",
         }
     ),
     "editor": frozenset(
         {
             "console", "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
             "campaigns.write", "members.read", "figures.read", "redemptions.read", "rooms.read", "rooms.write",
-            "codes.read", "codes.write", "sales.read",
+            "codes.read", "codes.write", "sales.read", "catalogue.read", "catalogue.write", "orders.read",
         }
     ),
     "finance": frozenset(
         {
             "console", "merchants.read", "offers.read", "campaigns.read", "figures.read", "redemptions.read",
-            "rooms.read", "sales.read",
+            "rooms.read", "sales.read", "catalogue.read", "orders.read", "orders.refund", "settlement.read",
+            "settlement.write",
         }
     ),
     "auditor": frozenset(
         {
             "console", "merchants.read", "offers.read", "campaigns.read", "members.read", "figures.read",
-            "audit.read", "redemptions.read", "rooms.read", "sales.read",
+            "audit.read", "redemptions.read", "rooms.read", "sales.read", "catalogue.read", "orders.read",
+            "settlement.read",
         }
     ),
     # Merchant
     "manager": frozenset(
         {
             "counter", "redeem", "reverse", "reverse.late", "redemptions.read", "offers.read", "merchants.read",
-            "codes.read", "codes.write", "sales.read",
+            "codes.read", "codes.write", "sales.read", "catalogue.read", "catalogue.write", "orders.read",
+            "settlement.read",
         }
     ),
     "cashier": frozenset({"counter", "redeem", "reverse"}),
@@ -56,12 +60,15 @@ KEY_SCOPES: dict[str, frozenset[str]] = {
             "merchants.read", "merchants.write", "offers.read", "offers.write", "campaigns.read",
             "campaigns.write", "members.read", "members.write", "figures.read", "redemptions.read", "audit.read",
             "coupons.void", "rooms.read", "rooms.write", "codes.read", "codes.write", "sales.read",
+            "catalogue.read", "catalogue.write", "checkout", "orders.read", "orders.refund", "settlement.read",
+            "settlement.write",
         }
     ),
     "merchant": frozenset(
         {
             "redeem", "reverse", "redemptions.read", "offers.read", "merchants.read", "codes.read", "codes.write",
-            "sales.read",
+            "sales.read", "catalogue.read", "catalogue.write", "checkout", "orders.read", "orders.refund",
+            "settlement.read",
         }
     ),
 }  # fmt: skip

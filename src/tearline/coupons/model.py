@@ -56,7 +56,7 @@ class CouponCode(Base):
 
 
 class CouponHold(Base):
-    """A preparation: which coupon was kept for which counter. Appended, never edited.
+    """A preparation, or an order that is not paid: for whom which coupon was kept. Appended, never edited.
 
     Whether it is still in force stands on the coupon, whose ``hold_id`` names it.
     """
@@ -65,12 +65,15 @@ class CouponHold(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     member_id: Mapped[UUID]
     coupon_id: Mapped[UUID]
-    merchant_id: Mapped[UUID]
-    store_id: Mapped[UUID]
+    merchant_id: Mapped[UUID | None]
+    store_id: Mapped[UUID | None]
+    """None for an order."""
     staff_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     verified: Mapped[str]
-    """How the coupon was read then: ``rotating`` or ``code``."""
+    """How the coupon was read then: ``rotating`` or ``code``; ``order`` for an order."""
+    order_id: Mapped[UUID | None]
+    """The order of a cart that keeps it."""
     held_at: Mapped[datetime]
 
 
@@ -83,19 +86,27 @@ class Redemption(Base):
     coupon_id: Mapped[UUID]
     offer_id: Mapped[UUID]
     campaign_id: Mapped[UUID | None]
-    merchant_id: Mapped[UUID]
-    store_id: Mapped[UUID]
+    merchant_id: Mapped[UUID | None]
+    """None for a coupon of the platform that an order of a cart used: perhaps at several merchants, but once."""
+    store_id: Mapped[UUID | None]
+    """None for an order of a cart."""
     staff_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     request_number: Mapped[str]
+    """The counter's, or the number of the order."""
     way: Mapped[str]
-    """``cashier`` or ``till``."""
+    """``cashier``, ``till`` or ``checkout``."""
     verified: Mapped[str]
-    """How the coupon was read: its ``rotating`` QR code, or its ``code`` alone, typed or read aloud."""
+    """How the coupon was read: its ``rotating`` QR code, or its ``code`` alone, typed or read aloud; or by an
+    ``order``."""
     redeemed_at: Mapped[datetime]
+    order_id: Mapped[UUID | None]
+    """The order of a cart that used it."""
     __table_args__ = (
-        CheckConstraint("way IN ('cashier','till')", name="way"),
-        CheckConstraint("verified IN ('rotating','code')", name="verified"),
+        CheckConstraint("way IN ('cashier','till','checkout')", name="way"),
+        CheckConstraint("verified IN ('rotating','code','order')", name="verified"),
+        CheckConstraint("(way = 'checkout') = (order_id IS NOT NULL)", name="order"),
+        CheckConstraint("way = 'checkout' OR (merchant_id IS NOT NULL AND store_id IS NOT NULL)", name="counter"),
         Index("ix_redemption_coupon", "member_id", "coupon_id"),
         Index("ix_redemption_merchant", "merchant_id", "redeemed_at"),
         Index("ix_redemption_campaign", "campaign_id", "redeemed_at"),
@@ -110,7 +121,8 @@ class Reversal(Base):
     redemption_id: Mapped[UUID] = mapped_column(primary_key=True)
     id: Mapped[UUID]
     coupon_id: Mapped[UUID]
-    merchant_id: Mapped[UUID]
+    merchant_id: Mapped[UUID | None]
+    """As of the redemption."""
     staff_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     request_number: Mapped[str]

@@ -48,6 +48,8 @@ class Offer(Base):
     """Ways of redeeming that are allowed: ``cashier``, ``till``."""
     store_ids: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
     """The stores where it can be used; empty for all of its merchants' stores."""
+    automatic: Mapped[bool] = mapped_column(server_default=text("false"))
+    """A promotion of the merchant: it applies to carts by itself, and no coupons of it are given out."""
     state: Mapped[str] = mapped_column(server_default="draft")
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime]
@@ -59,7 +61,9 @@ class Offer(Base):
         CheckConstraint("funding_platform_basis_points BETWEEN 0 AND 10000", name="funding"),
         CheckConstraint("issue_limit IS NULL OR issued <= issue_limit", name="issue_limit"),
         CheckConstraint("issued >= 0", name="issued"),
+        CheckConstraint("NOT automatic OR issuer = 'merchant'", name="automatic"),
         Index("ix_offer_merchant_id", "merchant_id"),
+        Index("ix_offer_automatic", "merchant_id", postgresql_where=text("automatic AND state = 'active'")),
     )
 
 
