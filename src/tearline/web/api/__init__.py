@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from tearline.web.access import services_of
 from tearline.web.api import (
     campaigns,
+    catalogue,
     claims,
     members,
     merchants,
@@ -90,6 +91,7 @@ async def openapi() -> Response[bytes]:
 _HANDLERS = [
     *merchants.HANDLERS,
     *offers.HANDLERS,
+    *catalogue.HANDLERS,
     *pools.HANDLERS,
     *campaigns.HANDLERS,
     *sales.HANDLERS,
