@@ -245,7 +245,7 @@ async def test_a_file_with_a_wrong_row_puts_nothing_and_says_which(
     rows[5] = "k0,Name,1.00,HKD,,,,,,"
     twice = (await send(client, "products", "\n".join(rows).encode(), callers.till)).json()
     assert list(twice["fields"]) == ["rows.6.key"]
-    rows[5] = "k3,Name,1.00,HKD,,,,,,"
+    rows[5] = "k4,Name,1.00,HKD,,,,,,"
     unknown = (await send(client, "products", "\n".join(rows).encode(), callers.till)).json()
     assert list(unknown["fields"]) == ["rows.4.category"]
     assert (await client.get(f"{CATALOGUE}/products", headers=callers.till)).json()["items"] == []
