@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.Uuid(), nullable=False),
         sa.Column("coupon_id", sa.Uuid(), nullable=False),
         sa.Column("holder_id", sa.Uuid(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=False),
         sa.Column("redemption_id", sa.Uuid(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.CheckConstraint(
