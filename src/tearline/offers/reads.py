@@ -88,6 +88,7 @@ def offers_list(actor: Actor) -> Select[Any]:
         Offer.issue_limit,
         Offer.limit_per_member,
         Offer.funding_platform_basis_points,
+        Offer.automatic,
         Offer.version,
         Offer.created_at,
         Offer.updated_at,
@@ -128,6 +129,7 @@ def draft_of(row: Row[Any]) -> core.OfferDraft:
         limit_per_member=row.limit_per_member,
         redeem_by=tuple(row.redeem_by),
         store_ids=tuple(row.store_ids),
+        automatic=row.automatic,
     )
 
 
