@@ -202,7 +202,8 @@ async def where_names(
 
 async def usable_offers(connection: AsyncConnection, now: datetime) -> list[Ticket]:
     """Active offers that could still be issued now, by code: what a campaign's bundle can be made of."""
-    rows = await connection.execute(tickets_query().where(Offer.state == "active").order_by(Offer.code))
+    query = tickets_query().where(Offer.state == "active", ~Offer.automatic).order_by(Offer.code)
+    rows = await connection.execute(query)
     found = [Ticket(**row._mapping) for row in rows]
     return [
         ticket
