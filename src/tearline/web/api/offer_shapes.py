@@ -35,13 +35,17 @@ from tearline.web.api.shapes import (
     Version,
 )
 
-WayOfRedeeming: TypeAlias = Literal["cashier", "till"]
+WayOfRedeeming: TypeAlias = Literal["cashier", "till", "checkout"]
 Benefit: TypeAlias = Annotated[
     BenefitForm, Meta(description="What it gives. Amounts in it are minor units of the offer's currency.")
 ]
-Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=2)]
+Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=3)]
 StoreIds: TypeAlias = Annotated[
     list[UUID], Meta(max_length=1000, description="Empty: every store of its merchants.")
+]
+Automatic: TypeAlias = Annotated[
+    bool,
+    Meta(description="A promotion of the merchant: it applies to carts by itself, and is not given out."),
 ]
 Image: TypeAlias = Annotated[str, Meta(max_length=500)]
 
@@ -77,6 +81,7 @@ class OfferAnswer(Answer):
     limit_per_member: int | None
     redeem_by: list[WayOfRedeeming]
     store_ids: list[UUID]
+    automatic: bool
     state: Literal["draft", "active", "archived"]
     version: int
     created_at: datetime
@@ -103,8 +108,9 @@ class NewOffer(Body):
     cart_rules: CartRulesForm = CartRulesForm()
     issue_limit: Count | None = None
     limit_per_member: Count | None = None
-    redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till"])
+    redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till", "checkout"])
     store_ids: StoreIds = msgspec.field(default_factory=list)
+    automatic: Automatic = False
 
 
 class OfferChange(Body):
@@ -130,6 +136,7 @@ class OfferChange(Body):
     limit_per_member: Count | UnsetType | None = UNSET
     redeem_by: Ways | UnsetType = UNSET
     store_ids: StoreIds | UnsetType = UNSET
+    automatic: Automatic | UnsetType = UNSET
 
 
 def new_draft(body: NewOffer) -> core.OfferDraft:

@@ -273,7 +273,11 @@ class NewReversal(Body):
 
 
 class RedemptionAnswer(Answer):
-    """A redemption as a list shows it."""
+    """A redemption as a list shows it.
+
+    An order of a cart (way `checkout`) has no store; when it used a coupon of the platform, perhaps at several
+    merchants, it has no merchant either.
+    """
 
     id: UUID
     redeemed_at: datetime
@@ -282,13 +286,14 @@ class RedemptionAnswer(Answer):
     offer_id: UUID
     offer_names: Texts
     campaign_id: UUID | None
-    merchant_id: UUID
-    store_id: UUID
-    store_names: Texts
+    merchant_id: UUID | None
+    store_id: UUID | None
+    store_names: Texts | None
     staff_id: UUID | None
     api_key_id: UUID | None
-    way: Literal["cashier", "till"]
-    verified: str
+    way: Literal["cashier", "till", "checkout"]
+    order_id: UUID | None
+    verified: Literal["rotating", "code", "order"]
     request_number: str
     reversal_id: UUID | None
     reversed_at: datetime | None

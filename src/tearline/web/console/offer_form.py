@@ -41,7 +41,11 @@ BENEFIT_NAMES = {
     "gift": _("Gift"),
 }
 ISSUER_NAMES = {"platform": _("The platform"), "merchant": _("The merchant")}
-WAY_NAMES = {"cashier": _("By a cashier"), "till": _("By a till, through the API")}
+WAY_NAMES = {
+    "cashier": _("By a cashier"),
+    "till": _("By a till, through the API"),
+    "checkout": _("In an online cart"),
+}
 
 REFUSED_NAMES = {
     "scope.excludes": "scope.excludes.products",
@@ -174,7 +178,7 @@ def offer_form(
                 "redeem_by",
                 _("How it is redeemed"),
                 choices=list(WAY_NAMES.items()),
-                default=["cashier", "till"],
+                default=list(core.WAYS_OF_REDEEMING),
             ),
         ),
         section(

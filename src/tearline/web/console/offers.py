@@ -184,7 +184,7 @@ async def show_offer(
         drawn=face,
         campaigns=campaigns,
         pool=pool,
-        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state),
+        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state, is_automatic=row.automatic),
         deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,
