@@ -35,7 +35,6 @@ from tearline.core.sales import NUMBER_LENGTH, order_number
 from tearline.core.settlement import payment_entries, refund_entries
 from tearline.core.texts import check_text
 from tearline.coupons.for_orders import (
-    CartCoupon,
     GivenBack,
     give_back,
     hold_for_order,
@@ -146,9 +145,7 @@ async def place_order(
 async def _keep_coupons(
     tx: AsyncConnection, cart: PricedCart, member_id: UUID, order_id: UUID, until: datetime, now: datetime
 ) -> None:
-    coupons = [
-        cart.loaded.coupons[one.right.key] for one in cart.quote.applied if not one.right.is_promotion
-    ]
+    coupons = [cart.loaded.coupons[one.right.key] for one in cart.quote.applied if not one.right.is_promotion]
     if not coupons:
         return
     holds = await hold_for_order(tx, coupons, order_id, until, now)
@@ -252,9 +249,7 @@ async def pay_order(
         now,
     )
     for coupon_id, redemption_id in redemptions.items():
-        await tx.execute(
-            _coupon_of(order, coupon_id).values(redemption_id=redemption_id)
-        )
+        await tx.execute(_coupon_of(order, coupon_id).values(redemption_id=redemption_id))
     await tx.execute(
         _changed(order).values(
             state="paid", paid_at=now, collected_by=collected_by, payment_reference=payment_reference
@@ -323,7 +318,8 @@ async def refund_order(
     frozen = order_from(order.priced)
     outcome = refund(frozen, remaining_from(order.remaining), wish)
     if isinstance(outcome, No):
-        raise Refusal(outcome.reason, **dict(outcome.details))
+        details: dict[str, Any] = dict(outcome.details)
+        raise Refusal(outcome.reason, **details)
     made, left = outcome
     id_ = new_id()
     await tx.execute(
@@ -342,9 +338,7 @@ async def refund_order(
         )
     )
     await tx.execute(
-        _changed(order).values(
-            remaining=remaining_json(left), refunded=order.refunded + made.amount
-        )
+        _changed(order).values(remaining=remaining_json(left), refunded=order.refunded + made.amount)
     )
     await write_entries(
         tx,

@@ -97,7 +97,9 @@ async def load(
         Refusal: ``invalid`` for lines that nobody sells.
     """
     products = await products_of(connection, {line.product for line in request.lines})
-    lines = tuple(_line(number, line, request.currency, products) for number, line in enumerate(request.lines))
+    lines = tuple(
+        _line(number, line, request.currency, products) for number, line in enumerate(request.lines)
+    )
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
     await _check_merchants(connection, request, lines, merchants, merchant_id)
     is_first = request.member_id is not None and await is_first_order(connection, request.member_id, now)
@@ -146,9 +148,7 @@ async def load(
             )
         )
     known_codes = {coupon.code for coupon in found if str(coupon.id) in named}
-    unusable += [
-        Unusable(code, "code_not_recognised") for code in request.codes if code not in known_codes
-    ]
+    unusable += [Unusable(code, "code_not_recognised") for code in request.codes if code not in known_codes]
     known_ids = {coupon.id for coupon in found}
     unusable += [Unusable(str(id_), "not_found") for id_ in request.coupon_ids if id_ not in known_ids]
     return Loaded(cart, tuple(rights), coupons, offers, tuple(unusable), frozenset(named), products)
@@ -159,9 +159,7 @@ async def is_first_order(connection: AsyncConnection, member_id: UUID, now: date
     return bool(await connection.scalar(_IS_FIRST_ORDER, {"member_id": member_id, "now": now}))
 
 
-def _line(
-    number: int, line: LineRequest, currency: str, products: dict[str, CatalogueProduct]
-) -> CartLine:
+def _line(number: int, line: LineRequest, currency: str, products: dict[str, CatalogueProduct]) -> CartLine:
     known = products.get(line.product)
     if known is not None and line.merchant_id not in (None, known.merchant_id):
         # Another merchant's product has this key: this line's is not in the catalogue.
@@ -174,7 +172,9 @@ def _line(
     if merchant_id is None:
         problems[f"lines.{number}.merchant_id"] = _("This product is not in the catalogue: say whose it is.")
     if price is None:
-        problems[f"lines.{number}.unit_price"] = _("The catalogue has no price in this currency: say what it costs.")
+        problems[f"lines.{number}.unit_price"] = _(
+            "The catalogue has no price in this currency: say what it costs."
+        )
     if problems:
         raise Refusal("invalid", fields=problems)
     assert merchant_id is not None

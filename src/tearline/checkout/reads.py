@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, literal, select
+from sqlalchemy import ColumnElement, Row, and_, case, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.model import GUEST, CartOrder, CartOrderCoupon, CartOrderLookup, CartRefund
@@ -20,6 +20,7 @@ from tearline.core.roles import Actor
 from tearline.coupons.model import Coupon
 from tearline.db import LocalisedText
 from tearline.members.model import Member
+from tearline.merchants.model import AnyRow, AnySelect
 from tearline.offers.model import Offer
 
 STATES = ("open", "paid", "cancelled", "expired")
@@ -100,9 +101,7 @@ def state_at(now: datetime) -> ColumnElement[str]:
     return case((is_late, literal("expired")), else_=CartOrder.state)
 
 
-async def order_by_number(
-    connection: AsyncConnection, actor: Actor, number: str, now: datetime
-) -> OrderView:
+async def order_by_number(connection: AsyncConnection, actor: Actor, number: str, now: datetime) -> OrderView:
     """An order by its number, typed in any manner.
 
     Raises:
@@ -127,7 +126,7 @@ async def order_of_member(
     return await _view(connection, row, now)
 
 
-def orders_list(actor: Actor, now: datetime) -> Select[Any]:
+def orders_list(actor: Actor, now: datetime) -> AnySelect:
     """Orders for a list, not yet ordered; a merchant's actor sees those of its own shop.
 
     Columns: id, number, member_id, merchant_id, reference, currency, order_state, list_total, discount, points, tax,
@@ -145,7 +144,7 @@ def orders_list(actor: Actor, now: datetime) -> Select[Any]:
 
 async def member_orders(
     connection: AsyncConnection, member_id: UUID, now: datetime, *, limit: int = 50
-) -> Sequence[Row[Any]]:
+) -> Sequence[AnyRow]:
     """A member's orders, newest first: number, order_state, total, refunded, currency, created_at."""
     rows = await connection.execute(
         select(

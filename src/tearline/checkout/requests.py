@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -93,15 +93,7 @@ def check(request: CartRequest) -> None:
         if line.key in seen:
             problems[f"lines.{number}.key"] = _("Another line has the same key.")
         seen.add(line.key)
-    merchants: set[UUID] = set()
-    for number, parcel in enumerate(request.parcels):
-        if not 0 <= parcel.amount <= MAXIMUM_AMOUNT:
-            problems[f"shipping.{number}.amount"] = _OUT_OF_RANGE
-        if not 0 <= parcel.tax_basis_points <= WHOLE_BASIS_POINTS:
-            problems[f"shipping.{number}.tax_basis_points"] = _OUT_OF_RANGE
-        if parcel.merchant_id in merchants:
-            problems[f"shipping.{number}.merchant_id"] = _("Shipping of this merchant is given twice.")
-        merchants.add(parcel.merchant_id)
+    problems |= _of_parcels(request.parcels)
     if not 0 <= request.points <= MAXIMUM_AMOUNT:
         problems["points"] = _OUT_OF_RANGE
     if request.choose not in ("best", "given"):
@@ -113,6 +105,20 @@ def check(request: CartRequest) -> None:
 
 
 _OUT_OF_RANGE = _("This number is out of range.")
+
+
+def _of_parcels(parcels: Sequence[ParcelRequest]) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    seen: set[UUID] = set()
+    for number, parcel in enumerate(parcels):
+        if not 0 <= parcel.amount <= MAXIMUM_AMOUNT:
+            problems[f"shipping.{number}.amount"] = _OUT_OF_RANGE
+        if not 0 <= parcel.tax_basis_points <= WHOLE_BASIS_POINTS:
+            problems[f"shipping.{number}.tax_basis_points"] = _OUT_OF_RANGE
+        if parcel.merchant_id in seen:
+            problems[f"shipping.{number}.merchant_id"] = _("Shipping of this merchant is given twice.")
+        seen.add(parcel.merchant_id)
+    return problems
 
 
 def _of_line(line: LineRequest) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -140,9 +141,7 @@ async def hold_for_order(
 
 async def release_from_order(tx: AsyncConnection, coupons: Sequence[CartCoupon], now: datetime) -> None:
     """Open locked coupons that their order gave up, or expire those whose time is over."""
-    await _change(
-        tx, coupons, "CASE WHEN coupon.valid_until <= :now THEN 'expired' ELSE 'open' END", now
-    )
+    await _change(tx, coupons, "CASE WHEN coupon.valid_until <= :now THEN 'expired' ELSE 'open' END", now)
 
 
 async def redeem_for_order(
@@ -253,12 +252,19 @@ def _keys(coupons: Sequence[CartCoupon]) -> dict[str, list[UUID]]:
     return {"holders": [one.holder_id for one in coupons], "ids": [one.id for one in coupons]}
 
 
-def _coupon(row: Row[tuple[object, ...]], now: datetime) -> CartCoupon:
-    holder_id, id_, code, offer_id, version, campaign_id, state, *rest = row
-    valid_from, valid_until, issued_at, changed_at, hold_id, held_until = rest
-    hold = None if hold_id is None else Hold(hold_id, held_until, None)
-    facts = CouponFacts(state, valid_from, valid_until, changed_at, hold)
+def _coupon(row: Row[Any], now: datetime) -> CartCoupon:
+    hold = None if row.hold_id is None else Hold(row.hold_id, row.held_until, None)
+    facts = CouponFacts(row.state, row.valid_from, row.valid_until, row.changed_at, hold)
     return CartCoupon(
-        holder_id, id_, code, offer_id, version, campaign_id, effective_state(facts, now), valid_from, valid_until,
-        issued_at, hold_id,
-    )  # fmt: skip
+        holder_id=row.member_id,
+        id=row.id,
+        code=row.code,
+        offer_id=row.offer_id,
+        offer_version=row.version,
+        campaign_id=row.campaign_id,
+        state=effective_state(facts, now),
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        issued_at=row.issued_at,
+        hold_id=row.hold_id,
+    )
