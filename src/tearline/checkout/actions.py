@@ -90,7 +90,7 @@ async def place_order(
 
     Raises:
         Refusal: ``cart_too_large``, ``invalid``, ``not_found`` or ``member_blocked`` for the member,
-            ``price_changed``, ``idempotency_key_reused``.
+            ``price_changed``, ``idempotency_key_reused``; and why a coupon that it names can't be used.
     """
     check(request)
     if not timedelta(0) < hold_lasts <= LONGEST_HOLD:
@@ -108,6 +108,7 @@ async def place_order(
                 return earlier
     loaded = await load(tx, request, book, now, merchant_id=merchant_id, locked=True)
     cart = priced(request, loaded, now)
+    _refuse_named(request, cart)
     if expected_total is not None and cart.total != expected_total:
         raise Refusal("price_changed", total=cart.total, currency=cart.loaded.cart.currency)
     id_, number = new_id(), order_number(secrets.token_bytes(NUMBER_LENGTH))
@@ -140,6 +141,18 @@ async def place_order(
     await tx.execute(insert(CartOrderLookup).values(number=number, member_id=member_id, order_id=id_))
     await _keep_coupons(tx, cart, member_id, id_, expires_at, now)
     return Placed(id_, number)
+
+
+def _refuse_named(request: CartRequest, cart: PricedCart) -> None:
+    """A quote says why a coupon was skipped; an order that names it must not go through without it."""
+    is_given = request.choose == "given"
+    for unusable in cart.loaded.unusable:
+        if (is_given and unusable.key in cart.loaded.named) or unusable.reason == "code_not_recognised":
+            raise Refusal(unusable.reason, coupon=unusable.key)
+    if is_given:
+        for skipped in cart.quote.skipped:
+            if skipped.right.key in cart.loaded.named:
+                raise Refusal(skipped.reason, coupon=skipped.right.key)
 
 
 async def _keep_coupons(

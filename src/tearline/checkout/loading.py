@@ -150,7 +150,9 @@ async def load(
     known_codes = {coupon.code for coupon in found if str(coupon.id) in named}
     unusable += [Unusable(code, "code_not_recognised") for code in request.codes if code not in known_codes]
     known_ids = {coupon.id for coupon in found}
-    unusable += [Unusable(str(id_), "not_found") for id_ in request.coupon_ids if id_ not in known_ids]
+    unusable += [
+        Unusable(str(id_), "code_not_recognised") for id_ in request.coupon_ids if id_ not in known_ids
+    ]
     return Loaded(cart, tuple(rights), coupons, offers, tuple(unusable), frozenset(named), products)
 
 
