@@ -30,7 +30,8 @@ class Hint:
     """A threshold of a right that the cart does not reach yet.
 
     Attributes:
-        missing: minor units, at list prices, that have to be added to the lines in its scope.
+        missing: minor units that have to be added to the lines in its scope: at list prices, or after what
+            earlier layers take off where that is what its minimum spend is compared with.
         saving: what the right takes off when exactly so much is added; 0 for a gift.
         instead_of: what those rights take off now that would give way to it; 0 in a qualification.
     """
@@ -81,6 +82,8 @@ def hints(cart: Cart, rights: Sequence[Right], quote: Quote, now: datetime) -> t
     nearest: dict[str, Hint] = {}
     for candidate in sorted(found, key=lambda one: _precedence(one.right)):
         right = candidate.right
+        if right.rules.threshold_base == "list_price" and not any(_steps(right, candidate.list_total)):
+            continue
         giving_way = [one for one in applied if not combine(one.right, right)]
         instead_of = sum(taken[one.right.key] for one in giving_way)
         state = _before(cart, [one for one in applied if combine(one.right, right)], right)
