@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from tearline.offers.stored import BenefitForm, ValidityForm
+from tearline.offers.stored import ValidityForm
+from tearline.web.api.benefit_shapes import BenefitAnswer
 
 Texts: TypeAlias = Annotated[
     dict[str, str],
@@ -312,7 +313,7 @@ class TicketAnswer(Answer):
     summaries: Texts
     terms: Texts
     image: str | None
-    benefit: BenefitForm
+    benefit: BenefitAnswer
     currency: Currency
     minimum_spend: Money
     validity: ValidityForm
@@ -338,6 +339,8 @@ class WalletCouponAnswer(Answer):
     claim_id: UUID | None
     order_id: UUID | None
     """The order that it was bought with."""
+    held_for_order_id: UUID | None
+    """The order of a cart that keeps it, while that is not paid."""
     ticket: TicketAnswer
 
 
