@@ -101,6 +101,14 @@ async def test_from_an_offer_to_a_claim_with_nothing_but_the_api(
 async def test_what_makes_no_sense_is_refused_by_field(client: httpx.AsyncClient, callers: Callers) -> None:
     for change, field in (
         ({"benefit": {"kind": "percent_off", "basis_points": 10001}}, "benefit.basis_points"),
+        ({"benefit": {"kind": "percent_off"}}, "benefit.basis_points"),
+        (
+            {"benefit": {"kind": "percent_off", "basis_points": 2000, "pay_basis_points": 8000}},
+            "benefit.basis_points",
+        ),
+        ({"benefit": {"kind": "percent_off", "pay_basis_points": 10000}}, "benefit.pay_basis_points"),
+        ({"automatic": True}, "validity"),
+        ({"automatic": 1}, "automatic"),
         ({"funding": {"platform_basis_points": 1, "merchant_basis_points": 2}}, "funding"),
         ({"minimum_spend": {"amount": 1, "currency": "THB"}}, "minimum_spend.currency"),
         ({"benefit": {"kind": "gold"}}, "benefit"),

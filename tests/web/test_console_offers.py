@@ -16,7 +16,8 @@ from tearline.merchants.actions import create_merchant, create_store
 from tearline.offers.model import Offer
 from tearline.offers.reads import draft_of
 from tearline.web.app import Application
-from tearline.web.console.offer_form import OfferPlace, draft_from, offer_form, values_of
+from tearline.web.console.offer_form import OfferPlace, offer_form
+from tearline.web.console.offer_values import draft_from, values_of
 from tests.web.browsing import COMMAND, Browser, Fields, console_browser
 from tests.worlds import World, make_world
 

@@ -69,7 +69,7 @@ async def test_empty_wallet_says_what_to_do(app: Application, client: httpx.Asyn
     for folder, sentence in (
         ("usable", "No coupons to use yet"),
         ("used", "Nothing used yet"),
-        ("held", "Nothing at a counter"),
+        ("held", "Nothing in use"),
         ("upcoming", "Nothing to come"),
         ("expired", "Nothing has expired"),
         ("void", "Nothing was cancelled"),

@@ -17,3 +17,8 @@ MAXIMUM_AMOUNT = 10**12
 def share_of(amount: int, basis_points: int) -> int:
     """A share of an amount, both in whole numbers: half a minor unit and more is rounded up."""
     return (amount * basis_points + 5_000) // 10_000
+
+
+def half_up(amount: int, divisor: int) -> int:
+    """An amount, not below zero, divided by something: half a minor unit and more is rounded up."""
+    return (2 * amount + divisor) // (2 * divisor)

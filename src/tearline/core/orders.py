@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tearline.core.allocation import Runs, total_of
+from tearline.core.cart import Cart, Right, touches
 from tearline.core.offers import Benefit, CartRules
+from tearline.core.pricing import Quote, Share
+from tearline.core.tax import taxes
 
 POINTS = -1
 """Stands for points where a share names its right."""
@@ -40,6 +43,7 @@ class FrozenLine:
         units: what each unit costs after all discounts, as shown, in order.
         tax: of each unit, within what it costs or on top of it.
         shares: in the order in which they were taken off.
+        tax_basis_points: the rate of its tax, in hundredths of a percent.
     """
 
     key: str
@@ -50,6 +54,7 @@ class FrozenLine:
     units: Runs
     tax: Runs
     shares: tuple[FrozenShare, ...]
+    tax_basis_points: int = 0
 
     @property
     def list_total(self) -> int:
@@ -68,6 +73,7 @@ class FrozenRight:
 
     Attributes:
         key: the coupon's id, or that of the offer of a promotion.
+        platform_basis_points: the platform's share of the discount; the merchants bear the rest.
         lines: positions of the lines in its scope: its minimum spend is compared with what they cost.
     """
 
@@ -98,4 +104,100 @@ class FrozenOrder:
         """What is to be paid, tax included."""
         parts = (*self.lines, *self.parcels)
         shown = sum(part.total for part in parts)
-        return shown if self.prices_include_tax else shown + sum(total_of(part.tax) for part in parts)
+        return shown if self.prices_include_tax else shown + self.tax
+
+    @property
+    def tax(self) -> int:
+        """Minor units of tax, within the total."""
+        return sum(total_of(part.tax) for part in (*self.lines, *self.parcels))
+
+    @property
+    def points(self) -> int:
+        """Minor units that are paid with points, which the total does not hold."""
+        return sum(
+            total_of(share.units) for line in self.lines for share in line.shares if share.right == POINTS
+        )
+
+    @property
+    def list_total(self) -> int:
+        """Minor units of lines and shipping before any discount, as shown."""
+        return sum(part.list_total for part in (*self.lines, *self.parcels))
+
+    @property
+    def discount(self) -> int:
+        """Minor units that rights take off, points apart."""
+        return sum(
+            total_of(share.units)
+            for part in (*self.lines, *self.parcels)
+            for share in part.shares
+            if share.right != POINTS
+        )
+
+
+def freeze(cart: Cart, quote: Quote) -> FrozenOrder:
+    """The order of a priced cart.
+
+    The rights' offers have to be ids written as text.
+    """
+    lines: list[list[FrozenShare]] = [[] for _ in cart.lines]
+    parcels: list[list[FrozenShare]] = [[] for _ in cart.parcels]
+    for position, applied in enumerate(quote.applied):
+        _add(lines, position, applied.lines)
+        _add(parcels, position, applied.parcels)
+    # Points come after all that lowers lines: what comes after them lowers shipping, which they don't.
+    _add(lines, POINTS, quote.points_lines)
+    tax = taxes(cart, quote)
+    return FrozenOrder(
+        cart.currency,
+        cart.prices_include_tax,
+        tuple(
+            FrozenLine(
+                line.key,
+                line.product,
+                line.merchant_id,
+                line.unit_price,
+                line.quantity,
+                quote.lines[place].units,
+                tax.lines[place],
+                tuple(lines[place]),
+                line.tax_basis_points,
+            )
+            for place, line in enumerate(cart.lines)
+        ),
+        tuple(
+            FrozenLine(
+                "",
+                "",
+                parcel.merchant_id,
+                parcel.amount,
+                1,
+                ((quote.shipping[place], 1),),
+                tax.parcels[place],
+                tuple(parcels[place]),
+                parcel.tax_basis_points,
+            )
+            for place, parcel in enumerate(cart.parcels)
+        ),
+        tuple(_frozen_right(cart, applied.right) for applied in quote.applied),
+    )
+
+
+def _add(parts: list[list[FrozenShare]], position: int, shares: tuple[Share, ...]) -> None:
+    """Note what a right took off each line, or each parcel."""
+    for share in shares:
+        parts[share.position].append(FrozenShare(position, share.units, share.platform))
+
+
+def _frozen_right(cart: Cart, right: Right) -> FrozenRight:
+    return FrozenRight(
+        right.key,
+        UUID(right.offer),
+        right.issuer,
+        right.merchant_id,
+        right.is_promotion,
+        right.benefit,
+        right.minimum_spend,
+        right.rules,
+        right.funding.platform_basis_points,
+        tuple(place for place, line in enumerate(cart.lines) if touches(right, line)),
+    )

@@ -13,6 +13,7 @@ import phonenumbers
 from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
+from tearline.checkout.offers import OfferBook
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
 from tearline.coupons.desk import RedemptionDesk
@@ -71,6 +72,10 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
+    cart_offers: OfferBook
+    """Offers as carts use them, by version."""
+    failed_lookups: CallerLimit
+    """Keeps anybody from finding coupons by trying codes."""
     background: BackgroundWork
     """What goes on after its request was answered."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -94,11 +99,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     claim_desk = ClaimDesk(database, observe_batch=_observer("claims"))
     limiter = Limiter(shared_counts(settings.valkey_url) if settings.valkey_url else None)
-    failed_lookups = Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
+    failed_lookups = CallerLimit(
+        limiter, Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
+    )
     redemption_desk = RedemptionDesk(
         database,
         settings.secret_keys,
-        CallerLimit(limiter, failed_lookups),
+        failed_lookups,
         observe_batch=_observer("redemptions"),
     )
     sale_desk = make_sale_desk(settings, database, observe_batch=_observer("sales"))
@@ -146,6 +153,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             room_guard=Guard(room_watch, room_tokens, door_desk),
             puzzles=Puzzles(settings.secret_keys),
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
+            cart_offers=OfferBook(),
+            failed_lookups=failed_lookups,
             background=background_work,
         )
     finally:

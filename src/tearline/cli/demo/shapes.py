@@ -97,7 +97,7 @@ class OfferSeed:
     platform_percent: int = 0
     issue_limit: int | None = None
     per_member: int | None = None
-    redeem_by: tuple[str, ...] = ("cashier", "till")
+    redeem_by: tuple[str, ...] = ("cashier", "till", "checkout")
     stores: tuple[str, ...] = ()
     merchants: tuple[str, ...] = ()
     includes: Selection = field(default_factory=Selection)

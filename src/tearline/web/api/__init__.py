@@ -14,17 +14,18 @@ from litestar.openapi.spec import Components, SecurityScheme
 from tearline.web.access import services_of
 from tearline.web.api import (
     campaigns,
+    carts,
     catalogue,
     claims,
     members,
     merchants,
     offers,
-    orders,
     payments,
     pools,
     redemptions,
     rooms,
     sales,
+    voucher_orders,
 )
 from tearline.web.api.support import check_body, provide_actor, provide_member
 
@@ -98,7 +99,8 @@ _HANDLERS = [
     *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,
-    *orders.HANDLERS,
+    *voucher_orders.HANDLERS,
+    *carts.HANDLERS,
     *redemptions.HANDLERS,
     *payments.HANDLERS,
 ]

@@ -27,14 +27,12 @@ from tearline.web.console.audit import trail, words
 from tearline.web.console.offer_form import (
     BENEFIT_NAMES,
     ISSUER_NAMES,
-    PREVIEW_VALUES,
     REFUSED_NAMES,
     WAY_NAMES,
     OfferPlace,
-    draft_from,
     offer_form,
-    values_of,
 )
+from tearline.web.console.offer_values import PREVIEW_VALUES, draft_from, values_of
 from tearline.web.console.support import (
     act,
     merchant_choices,
@@ -53,6 +51,11 @@ from tearline.web.ui.rendering import redirect
 STATE_NAMES = {"draft": _("Draft"), "active": _("Active"), "archived": _("Archived")}
 STATE_KINDS = {"active": "good", "archived": "bad"}
 _ISSUED_HELP = _("Coupons have been issued, so what their holders were promised can no longer be changed.")
+_REACH_NAMES = {"given": _("Given out as coupons"), "automatic": _("Applies by itself")}
+_ACTIVATED = (
+    _("The offer is active: campaigns can give it out."),
+    _("The offer is active: it applies to every online cart that fits."),
+)
 OWNER_STAYS = _("Coupons have been issued, so the offer stays whose it is.")
 _FROZEN_ONCE_ISSUED = frozenset(core.OfferDraft.__dataclass_fields__) - core.EDITABLE_ONCE_ISSUED
 
@@ -81,6 +84,8 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
             ),
             ChoiceFilter("kind", _("Benefit"), list(BENEFIT_NAMES.items()), Offer.benefit_kind),
             ChoiceFilter("state", _("State"), list(STATE_NAMES.items()), Offer.state),
+            ChoiceFilter("reach", _("Reach"), list(_REACH_NAMES.items()), conditions={
+                "given": ~Offer.automatic, "automatic": Offer.automatic.is_(True)}),
         ],
         default_sort="-updated_at",
     )  # fmt: skip
@@ -184,7 +189,7 @@ async def show_offer(
         drawn=face,
         campaigns=campaigns,
         pool=pool,
-        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state),
+        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state, is_automatic=row.automatic),
         deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,
@@ -247,13 +252,16 @@ async def update_offer(
 async def activate_offer(
     request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[Any]:
-    """Make a draft ready to be given out."""
+    """Make a draft ready to be given out, or to apply by itself."""
+    async with services.database.connection() as connection:
+        row = await reads.offer_row(connection, actor, offer_id)
+    given, applied = _ACTIVATED
     return await act(
         request,
         services,
         f"/console/offers/{offer_id}",
         lambda tx: actions.activate_offer(tx, actor, offer_id, now=services.now()),
-        _("The offer is active: campaigns can give it out."),
+        applied if row.automatic else given,
     )
 
 

@@ -51,7 +51,8 @@ def coupon_face(coupon: WalletCoupon, language: str, now: datetime, *, is_large:
     """
     tag, tag_kind = _tag(coupon, language, now)
     if is_large and coupon.folder not in ("usable", "upcoming"):
-        tag = translate(language, FOLDER_NAMES[coupon.folder])
+        is_reserved = coupon.held_for_order_id is not None
+        tag = tag if is_reserved else translate(language, FOLDER_NAMES[coupon.folder])
     ticket = coupon.ticket
     name = text_in(ticket.names, language)
     # An offer of the platform goes by its own name, and tells more in the line below.
@@ -101,6 +102,8 @@ def _tag(coupon: WalletCoupon, language: str, now: datetime) -> tuple[str, str]:
         case "usable" | "upcoming" if coupon.state == "sold":
             # Its use happens at the partner's, who may or may not tell us: we know that it was sold.
             return translate(language, _("Sold")), ""
+        case "held" if coupon.held_for_order_id is not None:
+            return translate(language, _("Reserved for an order")), "warn"
         case "held":
             return translate(language, _("In use at a counter")), "warn"
         case "used":

@@ -1,0 +1,224 @@
+"""What a cart is priced with: its products, the coupons that may be used, and the merchants' promotions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.catalogue.reads import CatalogueProduct, products_of
+from tearline.checkout.offers import CartOffer, OfferBook
+from tearline.checkout.requests import CartRequest, LineRequest
+from tearline.core.cart import Cart, CartLine, Parcel, Right
+from tearline.core.refusal import Refusal
+from tearline.coupons.for_orders import CartCoupon, coupons_for_cart
+from tearline.i18n import _
+
+_PROMOTIONS = text("""
+    SELECT offer.id, offer.version FROM offer JOIN merchant ON merchant.id = offer.merchant_id
+    WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
+""")
+_IS_FIRST_ORDER = text("""
+    SELECT NOT EXISTS (
+        SELECT 1 FROM cart_order
+        WHERE member_id = :member_id AND (state = 'paid' OR (state = 'open' AND expires_at > :now)))
+""")
+_KNOWN_MERCHANTS = text("SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active'")
+
+Value = TypeVar("Value")
+_WHY_UNUSABLE = {
+    "held": "held_elsewhere",
+    "redeemed": "already_redeemed",
+    "void": "coupon_void",
+    "expired": "expired",
+    # A partner's code is used in the partner's own shop.
+    "sold": "not_applicable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A coupon that can't be used in any cart now, and why; without an offer, there is none by that code."""
+
+    key: str
+    reason: str
+    coupon: CartCoupon | None = None
+    offer: CartOffer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A cart with all that may lower its price.
+
+    Attributes:
+        rights: the promotions, and the coupons that can be used now.
+        coupons: by the key of their right.
+        offers: by id: those of all rights, and of what is unusable.
+        named: the keys of the coupons that the cart names by code or id.
+        products: of the catalogue, by key, as far as it has them.
+    """
+
+    cart: Cart
+    rights: tuple[Right, ...]
+    coupons: dict[str, CartCoupon]
+    offers: dict[UUID, CartOffer]
+    unusable: tuple[Unusable, ...]
+    named: frozenset[str] = field(default_factory=frozenset)
+    products: dict[str, CatalogueProduct] = field(default_factory=dict)
+
+    def offer_of(self, right: Right) -> CartOffer:
+        """Of what offer a right is."""
+        return self.offers[UUID(right.offer)]
+
+
+async def load(
+    connection: AsyncConnection,
+    request: CartRequest,
+    book: OfferBook,
+    now: datetime,
+    *,
+    merchant_id: UUID | None = None,
+    locked: bool = False,
+) -> Loaded:
+    """Read what a cart is priced with.
+
+    Args:
+        request: checked.
+        merchant_id: whose shop asks: it may only price its own lines, and learns nothing of others' coupons. None
+            for the operator's.
+        locked: takes the locks of the coupons, for an order.
+
+    Raises:
+        Refusal: ``invalid`` for lines that nobody sells.
+    """
+    products = await products_of(connection, {line.product for line in request.lines})
+    lines = tuple(
+        _line(number, line, request.currency, products) for number, line in enumerate(request.lines)
+    )
+    merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
+    await _check_merchants(connection, request, lines, merchants, merchant_id)
+    is_first = request.member_id is not None and await is_first_order(connection, request.member_id, now)
+    cart = Cart(
+        request.currency,
+        lines,
+        tuple(Parcel(one.merchant_id, one.amount, one.tax_basis_points) for one in request.parcels),
+        request.region,
+        request.points,
+        is_first,
+        request.prices_include_tax,
+    )
+    found = await coupons_for_cart(
+        connection, request.member_id, request.codes, request.coupon_ids, now, locked=locked
+    )
+    promotions = (await connection.execute(_PROMOTIONS, {"merchant_ids": list(merchants)})).all()
+    versions = {row.id: row.version for row in promotions} | {
+        coupon.offer_id: coupon.offer_version for coupon in found
+    }
+    offers = await book.of(connection, versions)
+    rights = [offers[row.id].promotion() for row in promotions]
+    coupons: dict[str, CartCoupon] = {}
+    unusable: list[Unusable] = []
+    named: set[str] = set()
+    for coupon in found:
+        offer = offers[coupon.offer_id]
+        if merchant_id is not None and offer.draft.merchant_id not in (None, merchant_id):
+            # What a member holds of others is not this merchant's to know.
+            continue
+        key = str(coupon.id)
+        if coupon.code in request.codes or coupon.id in request.coupon_ids:
+            named.add(key)
+        elif request.choose == "given":
+            continue
+        why = _WHY_UNUSABLE.get(coupon.state) or offer.why_not_here(request.store_id, now)
+        if why is not None:
+            unusable.append(Unusable(key, why, coupon, offer))
+            continue
+        coupons[key] = coupon
+        rights.append(
+            offer.right(
+                key,
+                valid_from=coupon.valid_from,
+                valid_until=coupon.valid_until,
+                issued_at=coupon.issued_at,
+            )
+        )
+    known_codes = {coupon.code for coupon in found if str(coupon.id) in named}
+    unusable += [Unusable(code, "code_not_recognised") for code in request.codes if code not in known_codes]
+    known_ids = {coupon.id for coupon in found}
+    unusable += [
+        Unusable(str(id_), "code_not_recognised") for id_ in request.coupon_ids if id_ not in known_ids
+    ]
+    return Loaded(cart, tuple(rights), coupons, offers, tuple(unusable), frozenset(named), products)
+
+
+async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:
+    """Whether a member has no order that is paid, or that may still be paid in time."""
+    return bool(await connection.scalar(_IS_FIRST_ORDER, {"member_id": member_id, "now": now}))
+
+
+def _line(number: int, line: LineRequest, currency: str, products: dict[str, CatalogueProduct]) -> CartLine:
+    known = products.get(line.product)
+    if known is not None and line.merchant_id not in (None, known.merchant_id):
+        # Another merchant's product has this key: this line's is not in the catalogue.
+        known = None
+    merchant_id = line.merchant_id if known is None else known.merchant_id
+    price = line.unit_price
+    if price is None and known is not None and known.currency == currency:
+        price = known.price
+    problems: dict[str, str] = {}
+    if merchant_id is None:
+        problems[f"lines.{number}.merchant_id"] = _("This product is not in the catalogue: say whose it is.")
+    if price is None:
+        problems[f"lines.{number}.unit_price"] = _(
+            "The catalogue has no price in this currency: say what it costs."
+        )
+    if problems:
+        raise Refusal("invalid", fields=problems)
+    assert merchant_id is not None
+    assert price is not None
+    return CartLine(
+        line.key,
+        line.product,
+        merchant_id,
+        price,
+        line.quantity,
+        _said(line.categories, known.categories if known else ()),
+        line.brand if line.brand is not None or known is None else known.brand,
+        _said(line.is_discountable, known.is_discountable if known else True),
+        _said(line.tax_basis_points, known.tax_basis_points if known else 0),
+    )
+
+
+def _said(said: Value | None, otherwise: Value) -> Value:
+    return otherwise if said is None else said
+
+
+async def _check_merchants(
+    connection: AsyncConnection,
+    request: CartRequest,
+    lines: Sequence[CartLine],
+    merchants: set[UUID],
+    merchant_id: UUID | None,
+) -> None:
+    found = await connection.scalars(_KNOWN_MERCHANTS, {"merchant_ids": list(merchants)})
+    known = set(found)
+    if merchant_id is not None:
+        # Whether another merchant exists is nothing that one can find out here.
+        known &= {merchant_id}
+    sentence = _("There is no such merchant.")
+    problems = {
+        f"lines.{number}.merchant_id": sentence
+        for number, line in enumerate(lines)
+        if line.merchant_id not in known
+    } | {
+        f"shipping.{number}.merchant_id": sentence
+        for number, parcel in enumerate(request.parcels)
+        if parcel.merchant_id not in known
+    }
+    if problems:
+        raise Refusal("invalid", fields=problems)
