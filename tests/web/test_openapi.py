@@ -237,6 +237,22 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     call("POST /api/v1/pools/{pool_id}/files/{file_id}/import", callers.operator, 202, json=read, **of_file)
     call("GET /api/v1/pools/{pool_id}/files/{file_id}", callers.operator, 200, **of_file)
     call("GET /api/v1/pools/{pool_id}", callers.operator, 200, **pool)
+    put = {"json": {"items": [{"key": "tea", "names": {"en": "Tea"}}]}}
+    call("PUT /api/v1/catalogue/categories", callers.operator, 200, **put)
+    call("PUT /api/v1/catalogue/brands", callers.operator, 200, **put)
+    tea = {
+        "key": "tea-1",
+        "names": {"en": "Tea"},
+        "price": {"amount": 4800, "currency": "HKD"},
+        "category_key": "tea",
+    }
+    call("PUT /api/v1/catalogue/products", till, 200, json={"items": [tea]})
+    call("GET /api/v1/catalogue/products/{key}", till, 200, path={"key": "tea-1"})
+    call("POST /api/v1/catalogue/products/withdraw", till, 200, json={"keys": ["tea-1"]})
+    sheet = {"params": {"name": "brands.csv"}, "content": b"key,name\nolive,Olive\n"}
+    call("POST /api/v1/catalogue/brands/file", callers.operator, 200, **sheet)
+    for path in ("products", "categories", "brands"):
+        call(f"GET /api/v1/catalogue/{path}", callers.operator, 200)
     for path in ("merchants", "offers", "campaigns", "rooms", "members", "pools", "voucher-orders", "orders"):
         call(f"GET /api/v1/{path}", callers.operator, 200)
 

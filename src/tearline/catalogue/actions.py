@@ -15,10 +15,12 @@ A product stays with its merchant for good, so whose it is may be read without a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -35,6 +37,7 @@ from tearline.catalogue.sql import (
     UPDATE_CATEGORIES,
     WITHDRAW,
     Put,
+    among,
 )
 from tearline.core.catalogue import (
     CYCLE_SENTENCE,
@@ -66,7 +69,6 @@ Report = Callable[[int], None]
 """Told how many rows are done."""
 
 _ROWS_PER_STATEMENT = 1_000
-_Item = TypeVar("_Item", CategoryItem, BrandItem, ProductItem)
 
 
 async def put_categories(
@@ -87,7 +89,7 @@ async def put_categories(
             ``items.3.parent_key``.
     """
     _require_operator(actor)
-    _refuse_nonsense(items, most, lambda item: check_entry(item.key, item.names))
+    _refuse_nonsense(items, most)
     await _lock_category_tree(tx)
     held = {
         row.key: row
@@ -142,7 +144,7 @@ async def put_brands(
             ``items.3.names.en``.
     """
     _require_operator(actor)
-    _refuse_nonsense(items, most, lambda item: check_entry(item.key, item.names))
+    _refuse_nonsense(items, most)
     rows = [
         {"key": item.key, "names": without_blanks(item.names)}
         for item in sorted(items, key=lambda item: item.key)
@@ -170,12 +172,11 @@ async def put_products(
             the fields as ``items.3.price``.
     """
     actor.require("catalogue.write")
-    _refuse_nonsense(items, most, _product_problems)
-    rows = [_product_row(item, actor) for item in items]
+    # A file's rows are many: the loop goes on serving others meanwhile.
+    rows = await asyncio.to_thread(_product_rows, items, actor, most)
     await _refuse_unknown(tx, actor, rows)
     await _refuse_taken(tx, rows)
-    by_key = sorted(rows, key=lambda row: row["key"])
-    counts = await _put(tx, by_key, PUT_PRODUCTS, now, report)
+    counts = await _put(tx, sorted(rows, key=itemgetter("key")), PUT_PRODUCTS, now, report)
     # A key that another merchant has taken since the look above was neither inserted nor written.
     await _refuse_taken(tx, rows)
     merchants = {row["merchant_id"] for row in rows}
@@ -197,7 +198,7 @@ async def withdraw_products(
     if len(keys) > most:
         raise Refusal("invalid", fields={"keys": _("These are too many at a time.")})
     wanted = sorted(set(keys))
-    owners = select(Product.key, Product.merchant_id).where(Product.key.in_(wanted))
+    owners = select(Product.key, Product.merchant_id).where(Product.key == among(Product.key, wanted))
     known = {row.key for row in await tx.execute(owners) if actor.merchant_id in (None, row.merchant_id)}
     unknown = {f"keys.{place}": NO_PRODUCT_SENTENCE for place, key in enumerate(keys) if key not in known}
     if unknown:
@@ -221,14 +222,14 @@ def _require_operator(actor: Actor) -> None:
         raise Refusal("not_allowed")
 
 
-def _refuse_nonsense(items: Sequence[_Item], most: int, check: Callable[[_Item], dict[str, str]]) -> None:
+def _refuse_nonsense(items: Sequence[CategoryItem | BrandItem | ProductItem], most: int) -> None:
     """Refuse what is wrong with items by themselves, and keys that come twice."""
     if len(items) > most:
         raise Refusal("invalid", fields={"items": _("These are too many at a time.")})
     problems: dict[str, str] = {}
     seen: set[str] = set()
     for place, item in enumerate(items):
-        found = check(item)
+        found = problems_of(item)
         if item.key in seen:
             found = {"key": TWICE_SENTENCE, **found}
         seen.add(item.key)
@@ -261,19 +262,30 @@ def _paths(items: Sequence[CategoryItem], parents: Mapping[str, str | None]) -> 
     return paths
 
 
-def _product_problems(item: ProductItem) -> dict[str, str]:
-    return check_entry(item.key, item.names) | check_product(
-        price=item.price,
-        currency=item.currency,
-        tax_basis_points=item.tax_basis_points,
-        image=item.image,
-        state=item.state,
-    )
+def problems_of(item: CategoryItem | BrandItem | ProductItem) -> dict[str, str]:
+    """What is wrong with an item by itself: field to an English sentence; empty when all is well."""
+    problems = check_entry(item.key, item.names)
+    if isinstance(item, ProductItem):
+        problems |= check_product(
+            price=item.price,
+            currency=item.currency,
+            tax_basis_points=item.tax_basis_points,
+            image=item.image,
+            state=item.state,
+        )
+    return problems
 
 
-def _product_row(item: ProductItem, actor: Actor) -> dict[str, Any]:
-    merchant_id = item.merchant_id or actor.merchant_id
-    return {**asdict(item), "names": without_blanks(item.names), "merchant_id": merchant_id}
+def _product_rows(items: Sequence[ProductItem], actor: Actor, most: int) -> list[dict[str, Any]]:
+    _refuse_nonsense(items, most)
+    return [
+        {
+            **{name: getattr(item, name) for name in ProductItem.__slots__},
+            "names": without_blanks(item.names),
+            "merchant_id": item.merchant_id or actor.merchant_id,
+        }
+        for item in items
+    ]
 
 
 async def _refuse_unknown(tx: AsyncConnection, actor: Actor, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -286,7 +298,7 @@ async def _refuse_unknown(tx: AsyncConnection, actor: Actor, rows: Sequence[Mapp
     problems: dict[str, str] = {}
     for field, column, sentence in columns:
         named = {row[field] for row in rows} - {None}
-        known = set(await tx.scalars(select(column).where(column.in_(named)))) if named else set()
+        known = set(await tx.scalars(select(column).where(column == among(column, named))))
         if field == "merchant_id" and actor.merchant_id is not None:
             known &= {actor.merchant_id}
         elif field != "merchant_id":
@@ -303,7 +315,9 @@ async def _refuse_taken(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) 
     owners: dict[str, UUID] = {}
     for start in range(0, len(keys), _ROWS_PER_STATEMENT):
         part = keys[start : start + _ROWS_PER_STATEMENT]
-        found = await tx.execute(select(Product.key, Product.merchant_id).where(Product.key.in_(part)))
+        found = await tx.execute(
+            select(Product.key, Product.merchant_id).where(Product.key == among(Product.key, part))
+        )
         owners |= {row.key: row.merchant_id for row in found}
     taken = {
         f"items.{place}.key": KEY_TAKEN_SENTENCE

@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.catalogue.model import Brand, Category, Product
+from tearline.catalogue.sql import among
 from tearline.core.catalogue import is_key
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
@@ -209,7 +210,7 @@ async def unknown_keys(
 
     async def unknown(column: Any, keys: Collection[str]) -> list[str]:
         named = [key for key in keys if is_key(key)]
-        known = set(await connection.scalars(select(column).where(column.in_(named)))) if named else set()
+        known = set(await connection.scalars(select(column).where(column == among(column, named))))
         return [key for key in dict.fromkeys(keys) if key not in known]
 
     return UnknownKeys(

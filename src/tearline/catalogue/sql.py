@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import ARRAY, CollectionAggregate, TextClause, any_, literal, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +95,8 @@ UPDATE_CATEGORIES = text("""
 LOCK_ACTIVE = text("""
     SELECT key FROM product WHERE key = ANY(:keys) AND state = 'active' ORDER BY key FOR NO KEY UPDATE""")
 WITHDRAW = text("UPDATE product SET state = 'withdrawn', updated_at = :now WHERE key = ANY(:keys)")
+
+
+def among(column: Any, values: Collection[Any]) -> CollectionAggregate[bool]:
+    """For ``column == among(column, values)``: one parameter, however many values there are."""
+    return any_(literal(list(values), ARRAY(column.type)))

@@ -15,6 +15,7 @@ from tearline.web.access import services_of
 from tearline.web.api import (
     campaigns,
     carts,
+    catalogue,
     claims,
     members,
     merchants,
@@ -91,6 +92,7 @@ async def openapi() -> Response[bytes]:
 _HANDLERS = [
     *merchants.HANDLERS,
     *offers.HANDLERS,
+    *catalogue.HANDLERS,
     *pools.HANDLERS,
     *campaigns.HANDLERS,
     *sales.HANDLERS,

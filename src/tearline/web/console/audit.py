@@ -35,6 +35,9 @@ SUBJECT_NAMES = {
     "room": _("Waiting room"),
     "code_pool": _("Code pool"),
     "sale_item": _("Voucher of a sale"),
+    "products": _("Products"),
+    "categories": _("Categories"),
+    "brands": _("Brands"),
 }
 ACT_NAMES = {
     "campaign.archived": _("Campaign archived"),
@@ -43,6 +46,10 @@ ACT_NAMES = {
     "campaign.paused": _("Campaign paused"),
     "campaign.resumed": _("Campaign resumed"),
     "campaign.went_live": _("Campaign went live"),
+    "catalogue.brands_put": _("Brands put"),
+    "catalogue.categories_put": _("Categories put"),
+    "catalogue.products_put": _("Products put"),
+    "catalogue.products_withdrawn": _("Products withdrawn"),
     "code_pool.changed": _("Code pool changed"),
     "code_pool.codes_voided": _("Partner's codes cancelled"),
     "code_pool.created": _("Code pool created"),

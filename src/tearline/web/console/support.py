@@ -37,6 +37,7 @@ NAVIGATION = (
     ("rooms", "/console/rooms", _("Waiting rooms"), "rooms.read"),
     ("orders", "/console/orders", _("Orders"), "sales.read"),
     ("offers", "/console/offers", _("Coupon library"), "offers.read"),
+    ("catalogue", "/console/catalogue", _("Catalogue"), "catalogue.read"),
     ("pools", "/console/pools", _("Code pools"), "codes.read"),
     ("coupons", "/console/coupons", _("Find a coupon"), "redemptions.read"),
     ("members", "/console/members", _("Members"), "members.read"),
