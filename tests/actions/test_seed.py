@@ -75,6 +75,7 @@ async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
         }
         kinds = set(await connection.scalars(select(Offer.benefit_kind)))
         states = set(await connection.scalars(select(Coupon.state).distinct()))
+        promotions = set(await connection.scalars(select(Offer.code).where(Offer.automatic)))
         later = await connection.scalar(select(func.count()).where(Coupon.changed_at > now))
     assert campaigns == {
         "KHLONG-VOUCHERS": ("live", "running"),
@@ -85,6 +86,7 @@ async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
     assert kinds == set(BENEFIT_KINDS)
     assert states == {"open", "sold", "redeemed", "expired"}
     assert later == 0
+    assert promotions == {"HL-EVERY-300", "QP-LOCAL-10"}
 
 
 async def test_seeded_database_passes_the_audit(seeded: Database) -> None:

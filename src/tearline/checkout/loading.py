@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -19,16 +19,24 @@ from tearline.core.refusal import Refusal
 from tearline.coupons.for_orders import CartCoupon, coupons_for_cart
 from tearline.i18n import _
 
-_PROMOTIONS = text("""
-    SELECT offer.id, offer.version FROM offer JOIN merchant ON merchant.id = offer.merchant_id
-    WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
-""")
-_IS_FIRST_ORDER = text("""
-    SELECT NOT EXISTS (
+_IS_FIRST_ORDER = """
+    NOT EXISTS (
         SELECT 1 FROM cart_order
-        WHERE member_id = :member_id AND (state = 'paid' OR (state = 'open' AND expires_at > :now)))
-""")
-_KNOWN_MERCHANTS = text("SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active'")
+        WHERE member_id = :member_id ::uuid AND (state = 'paid' OR (state = 'open' AND expires_at > :now)))
+"""
+_PROMOTIONS = """
+    FROM offer JOIN merchant ON merchant.id = offer.merchant_id
+    WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
+    ORDER BY offer.id
+"""
+_FIRST_ORDER = text(f"SELECT {_IS_FIRST_ORDER}")
+# Round trips are what a quote's time goes to: these questions are asked in one.
+_FACTS = text(f"""
+    SELECT ARRAY(SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active') AS merchants,
+           :member_id ::uuid IS NOT NULL AND {_IS_FIRST_ORDER} AS is_first_order,
+           ARRAY(SELECT offer.id {_PROMOTIONS}) AS promotions,
+           ARRAY(SELECT offer.version {_PROMOTIONS}) AS versions
+""")  # noqa: S608
 
 Value = TypeVar("Value")
 _WHY_UNUSABLE = {
@@ -101,64 +109,79 @@ async def load(
         _line(number, line, request.currency, products) for number, line in enumerate(request.lines)
     )
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
-    await _check_merchants(connection, request, lines, merchants, merchant_id)
-    is_first = request.member_id is not None and await is_first_order(connection, request.member_id, now)
+    facts = (
+        await connection.execute(
+            _FACTS, {"merchant_ids": list(merchants), "member_id": request.member_id, "now": now}
+        )
+    ).one()
+    # Whether another merchant exists is nothing that a merchant can find out here.
+    known = set(facts.merchants) if merchant_id is None else {merchant_id}.intersection(facts.merchants)
+    _check_merchants(request, lines, known)
     cart = Cart(
         request.currency,
         lines,
         tuple(Parcel(one.merchant_id, one.amount, one.tax_basis_points) for one in request.parcels),
         request.region,
         request.points,
-        is_first,
+        facts.is_first_order,
         request.prices_include_tax,
     )
     found = await coupons_for_cart(
         connection, request.member_id, request.codes, request.coupon_ids, now, locked=locked
     )
-    promotions = (await connection.execute(_PROMOTIONS, {"merchant_ids": list(merchants)})).all()
-    versions = {row.id: row.version for row in promotions} | {
-        coupon.offer_id: coupon.offer_version for coupon in found
-    }
+    promotions = dict(zip(facts.promotions, facts.versions, strict=True))
+    versions = promotions | {coupon.offer_id: coupon.offer_version for coupon in found}
     offers = await book.of(connection, versions)
-    rights = [offers[row.id].promotion() for row in promotions]
-    coupons: dict[str, CartCoupon] = {}
+    usable, unusable, named = _sorted_out(request, found, offers, merchant_id, now)
+    rights = [offers[id_].promotion() for id_ in promotions]
+    rights += [
+        offers[coupon.offer_id].right(
+            key, valid_from=coupon.valid_from, valid_until=coupon.valid_until, issued_at=coupon.issued_at
+        )
+        for key, coupon in usable.items()
+    ]
+    return Loaded(cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products)
+
+
+def _sorted_out(
+    request: CartRequest,
+    found: Sequence[CartCoupon],
+    offers: Mapping[UUID, CartOffer],
+    merchant_id: UUID | None,
+    now: datetime,
+) -> tuple[dict[str, CartCoupon], list[Unusable], set[str]]:
+    """The coupons that can be used now, by key; the others, and why; and the keys of those that are named."""
+    usable: dict[str, CartCoupon] = {}
     unusable: list[Unusable] = []
     named: set[str] = set()
+    seen: set[str | UUID] = set()
     for coupon in found:
         offer = offers[coupon.offer_id]
         if merchant_id is not None and offer.draft.merchant_id not in (None, merchant_id):
             # What a member holds of others is not this merchant's to know.
             continue
         key = str(coupon.id)
+        seen |= {coupon.code, coupon.id}
         if coupon.code in request.codes or coupon.id in request.coupon_ids:
             named.add(key)
         elif request.choose == "given":
             continue
         why = _WHY_UNUSABLE.get(coupon.state) or offer.why_not_here(request.store_id, now)
-        if why is not None:
+        if why is None:
+            usable[key] = coupon
+        else:
             unusable.append(Unusable(key, why, coupon, offer))
-            continue
-        coupons[key] = coupon
-        rights.append(
-            offer.right(
-                key,
-                valid_from=coupon.valid_from,
-                valid_until=coupon.valid_until,
-                issued_at=coupon.issued_at,
-            )
-        )
-    known_codes = {coupon.code for coupon in found if str(coupon.id) in named}
-    unusable += [Unusable(code, "code_not_recognised") for code in request.codes if code not in known_codes]
-    known_ids = {coupon.id for coupon in found}
     unusable += [
-        Unusable(str(id_), "code_not_recognised") for id_ in request.coupon_ids if id_ not in known_ids
+        Unusable(str(asked), "code_not_recognised")
+        for asked in (*request.codes, *request.coupon_ids)
+        if asked not in seen
     ]
-    return Loaded(cart, tuple(rights), coupons, offers, tuple(unusable), frozenset(named), products)
+    return usable, unusable, named
 
 
 async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:
     """Whether a member has no order that is paid, or that may still be paid in time."""
-    return bool(await connection.scalar(_IS_FIRST_ORDER, {"member_id": member_id, "now": now}))
+    return bool(await connection.scalar(_FIRST_ORDER, {"member_id": member_id, "now": now}))
 
 
 def _line(number: int, line: LineRequest, currency: str, products: dict[str, CatalogueProduct]) -> CartLine:
@@ -198,18 +221,7 @@ def _said(said: Value | None, otherwise: Value) -> Value:
     return otherwise if said is None else said
 
 
-async def _check_merchants(
-    connection: AsyncConnection,
-    request: CartRequest,
-    lines: Sequence[CartLine],
-    merchants: set[UUID],
-    merchant_id: UUID | None,
-) -> None:
-    found = await connection.scalars(_KNOWN_MERCHANTS, {"merchant_ids": list(merchants)})
-    known = set(found)
-    if merchant_id is not None:
-        # Whether another merchant exists is nothing that one can find out here.
-        known &= {merchant_id}
+def _check_merchants(request: CartRequest, lines: Sequence[CartLine], known: set[UUID]) -> None:
     sentence = _("There is no such merchant.")
     problems = {
         f"lines.{number}.merchant_id": sentence

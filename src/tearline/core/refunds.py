@@ -258,6 +258,8 @@ class _Part:
 
 def _cut(left: Left, skipped: int, count: int) -> Left:
     """So many of the units that are left, after the first ones."""
+    if count == left.quantity:
+        return left
     return Left(
         count,
         _units(left.units, skipped, count),

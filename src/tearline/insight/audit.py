@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.insight.audit_carts import CART_CHECKS
 from tearline.insight.audit_sales import SALES_CHECKS
 
 EXAMPLES_PER_FINDING = 5
@@ -130,6 +131,7 @@ CHECKS: dict[str, str] = {
         WHERE e.place >= s.joined OR (s.state = 'queueing' AND e.place >= s.called)
     """,
     **SALES_CHECKS,
+    **CART_CHECKS,
 }
 
 

@@ -20,6 +20,7 @@ from tearline.cli.demo.clauses import terms_of
 from tearline.cli.demo.merchants_data import MERCHANTS
 from tearline.cli.demo.offers_dining import DINING
 from tearline.cli.demo.offers_outings import OUTINGS
+from tearline.cli.demo.offers_promotions import PROMOTIONS
 from tearline.cli.demo.offers_retail import RETAIL
 from tearline.cli.demo.offers_services import PLATFORM, SERVICES
 from tearline.cli.demo.offers_vouchers import VOUCHERS
@@ -47,7 +48,9 @@ from tearline.offers.actions import activate_offer, create_offer
 Report: TypeAlias = Callable[[str, int, int], None]
 """Told a step's name, how much of it is done, and of how much."""
 
-OFFERS: tuple[OfferSeed, ...] = (*DINING, *RETAIL, *OUTINGS, *SERVICES, *VOUCHERS, *PLATFORM)
+OFFERS: tuple[OfferSeed, ...] = (
+    *DINING, *RETAIL, *OUTINGS, *SERVICES, *VOUCHERS, *PLATFORM, *PROMOTIONS,
+)  # fmt: skip
 
 MERCHANTS_JOINED = timedelta(days=420)
 OFFERS_MADE = timedelta(days=45)
@@ -219,6 +222,7 @@ def _offer_draft(seed: OfferSeed, made: Made, now: datetime) -> OfferDraft:
         issue_limit=seed.issue_limit,
         limit_per_member=seed.per_member,
         redeem_by=seed.redeem_by,
+        automatic=seed.is_automatic,
         store_ids=() if merchant is None else tuple(merchant.stores[code] for code in seed.stores),
     )
 

@@ -22,23 +22,21 @@ from tearline.i18n import _, negotiate
 from tearline.members.phones import parse_phone
 from tearline.members.reads import member_by_id, member_by_phone, member_in_session
 from tearline.web.access import GivenServices
-from tearline.web.api.cart_shapes import (
-    CartBody,
-    CartOrderAnswer,
-    CartOrderBody,
-    CartOrderRow,
-    OrderState,
-    PaymentBody,
-    QualificationAnswer,
-    QuoteAnswer,
-    RefundAnswer,
-    RefundBody,
-    check_choice,
+from tearline.web.api.cart_answers import (
     order_answer,
     order_row,
     qualification_answer,
     quote_answer,
     refund_answer,
+)
+from tearline.web.api.cart_bodies import CartBody, CartOrderBody, PaymentBody, RefundBody, check_choice
+from tearline.web.api.cart_shapes import (
+    CartOrderAnswer,
+    CartOrderRow,
+    OrderState,
+    QualificationAnswer,
+    QuoteAnswer,
+    RefundAnswer,
 )
 from tearline.web.api.shapes import Page
 from tearline.web.api.support import (
