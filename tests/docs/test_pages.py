@@ -115,7 +115,7 @@ def test_commands_that_are_shown_exist_with_their_options() -> None:
     shown = 0
     for page, line in shell_lines():
         found = re.search(
-            r"\btearline ((?:staff |key |codes )?[a-z]+)(?P<options>.*)", line.partition(" #")[0]
+            r"\btearline ((?:staff |key |codes |catalogue )?[a-z]+)(?P<options>.*)", line.partition(" #")[0]
         )
         if found is None or "://tearline:" in line.partition("tearline ")[0]:
             continue

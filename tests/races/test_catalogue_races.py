@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 
 from tearline.catalogue import actions
 from tearline.catalogue.model import Category, Product
+from tearline.catalogue.sql import Put
 from tearline.core.refusal import Refusal
 from tearline.db import Database
 from tests.catalogue.support import categories, make_merchant, product, products
@@ -35,7 +36,12 @@ async def tree_holds(database: Database) -> bool:
     )
     await categories(database, *((f"{side}{n}-leaf", f"{side}{n}") for side in "ab" for n in range(ROUNDS)))
     moves = [(f"a{n}", f"b{n}") for n in range(ROUNDS)] + [(f"b{n}", f"a{n}") for n in range(ROUNDS)]
-    outcomes = await asyncio.gather(*(move(database, key, parent) for key, parent in moves))
+    outcomes = await asyncio.gather(
+        *(move(database, key, parent) for key, parent in moves), return_exceptions=True
+    )
+    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+        # A circle was there already when this one came to look, or two waited for one another.
+        return False
     async with database.connection() as connection:
         rows = {row.key: row for row in await connection.execute(select(Category))}
     for row in rows.values():
@@ -61,24 +67,42 @@ async def test_without_the_lock_they_do(database: Database, monkeypatch: pytest.
     await assert_breaks(database, lambda: tree_holds(database))
 
 
-async def test_products_put_in_any_order_by_many_end_in_one_state(database: Database) -> None:
-    """Nobody waits in a circle, and every row is as one of the calls said, whole."""
+async def one_state_holds(database: Database) -> bool:
+    """Whether nobody waits in a circle, and every row is as one of the calls said, whole."""
     merchant_id = await make_merchant(database)
-    keys = [f"p{number:03d}" for number in range(60)]
+    keys = [f"p{number:03d}" for number in range(800)]
     await products(database, [product(key, merchant_id) for key in keys[::2]])
 
     async def put(caller: int) -> None:
-        wanted = keys[caller:] + keys[:caller] if caller % 2 else keys[::-1]
+        wanted = keys if caller % 2 else keys[::-1]
         await products(
             database,
             [product(key, merchant_id, price=caller, names={"en": f"By {caller}"}) for key in wanted],
         )
 
-    await asyncio.gather(*(put(caller) for caller in range(1, 13)))
+    outcomes = await asyncio.gather(*(put(caller) for caller in range(1, 5)), return_exceptions=True)
+    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+        return False
     async with database.connection() as connection:
         rows = (await connection.execute(select(Product))).all()
-    assert len(rows) == len(keys)
-    assert all(row.names == {"en": f"By {row.price}"} for row in rows)
+    return len(rows) == len(keys) and all(row.names == {"en": f"By {row.price}"} for row in rows)
+
+
+async def test_products_put_in_any_order_by_many_end_in_one_state(database: Database) -> None:
+    assert await one_state_holds(database)
+
+
+async def test_without_an_order_they_wait_in_a_circle(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = actions.PUT_PRODUCTS
+    plain = {
+        name: text(getattr(put, name).text.replace("ORDER BY key", "").replace("ORDER BY product.key", ""))
+        for name in ("insert", "lock", "update")
+    }
+    monkeypatch.setattr(actions, "PUT_PRODUCTS", Put(**plain))
+    monkeypatch.setattr(actions, "sorted", lambda rows, key: rows, raising=False)
+    await assert_breaks(database, lambda: one_state_holds(database))
 
 
 async def test_a_key_that_two_merchants_take_at_once_is_one_merchants(database: Database) -> None:
