@@ -12,13 +12,15 @@ import pytest
 from sqlalchemy import func, select
 
 from tearline.campaigns.model import Campaign, Claim, Prize
+from tearline.catalogue.reads import UnknownKeys, products_of, unknown_keys
 from tearline.cli.demo import SIGN_INS, seed
+from tearline.cli.demo.catalogue_data import BRANDS, CATEGORIES, PRODUCTS
 from tearline.cli.demo.clauses import CLAUSES
 from tearline.cli.demo.definitions import OFFERS
 from tearline.cli.demo.merchants_data import MERCHANTS
 from tearline.cli.demo.people import DEMO_PHONE
 from tearline.core.campaigns import window_state
-from tearline.core.offers import BENEFIT_KINDS
+from tearline.core.offers import BENEFIT_KINDS, FixedPrice
 from tearline.coupons.counter import CounterAnswer
 from tearline.coupons.model import Coupon, Redemption, Reversal, TillRequest
 from tearline.db import Database
@@ -33,6 +35,9 @@ pytestmark = pytest.mark.anyio
 
 LANGUAGES = {"en", "zh-Hant", "zh-Hans", "th"}
 ART = Path(__file__).parents[2] / "frontend" / "art"
+
+
+PRODUCT_MERCHANTS = {product.key: product.merchant for product in PRODUCTS}
 
 
 def _ignore(step: str, done: int, total: int) -> None:
@@ -124,6 +129,28 @@ async def test_first_member_has_every_kind_of_coupon_and_the_first_password_left
     assert welcome not in claimed
 
 
+async def test_what_offers_name_is_in_the_catalogue(seeded: Database) -> None:
+    categories: set[str] = set()
+    products: set[str] = set()
+    for offer in OFFERS:
+        for selection in (offer.includes, offer.excludes):
+            categories.update(selection.categories)
+            products.update(selection.products)
+            assert not selection.brands
+        products.add(getattr(offer.benefit, "product", None) or "button")
+    async with seeded.connection() as connection:
+        unknown = await unknown_keys(connection, products=products, categories=categories, brands=())
+        known = await products_of(connection, products)
+    assert unknown == UnknownKeys([], [], [])
+    for offer in OFFERS:
+        product = getattr(offer.benefit, "product", None)
+        if product is not None and offer.merchant is not None:
+            assert PRODUCT_MERCHANTS[product] == offer.merchant
+        if isinstance(offer.benefit, FixedPrice):
+            assert offer.benefit.price < known[offer.benefit.product].price, offer.code
+    assert known["siu-mai-basket"].categories == ("dim-sum", "food")
+
+
 async def test_staff_sign_in_as_printed(seeded: Database) -> None:
     async with seeded.connection() as connection:
         hashes = {row.email: row.password_hash for row in await connection.execute(select(Staff))}
@@ -151,6 +178,7 @@ def test_all_texts_stand_in_four_languages_with_their_own_punctuation() -> None:
         texts += [store.names for store in merchant.stores if store.names is not None]
     for offer in OFFERS:
         texts += [offer.names, offer.summaries]
+    texts += [entry.names for entry in (*CATEGORIES, *PRODUCTS)] + [names for _key, names in BRANDS]
     for text_ in texts:
         assert set(text_) == LANGUAGES
         assert all(text_.values())
@@ -164,4 +192,5 @@ def test_all_texts_stand_in_four_languages_with_their_own_punctuation() -> None:
 
 def test_every_picture_exists() -> None:
     names = {offer.art for offer in OFFERS} | {merchant.art for merchant in MERCHANTS}
+    names |= {product.art for product in PRODUCTS if product.art is not None}
     assert [name for name in sorted(names) if not (ART / f"{name}.svg").is_file()] == []

@@ -48,6 +48,7 @@ NO_PAGES = {
     "/console/campaigns/{campaign_id:uuid}/sold", "/console/campaigns/{campaign_id:uuid}/sold/plot",
     "/console/pools/{pool_id:uuid}/now", "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/now",
     "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes", "/console/pools/template",
+    "/console/catalogue/templates/{kind:str}",
     "/console/merchants/{merchant_id:uuid}/statement/file",
     "/console/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",

@@ -343,6 +343,15 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             await page.locator("[name=act][value=import]").last.click()
             await page.locator("a[href$=outcomes]").wait_for()
 
+        def put_file(content: str) -> Any:
+            async def sent(page: Page) -> None:
+                file = {"name": "a.csv", "mimeType": "text/csv", "buffer": content.encode()}
+                await page.set_input_files("#file", file)
+                await page.locator("main form.form .buttons button").click()
+                await page.locator(".figures, .notice.bad").first.wait_for()
+
+            return sent
+
         async def find_order(page: Page) -> None:
             number = demo.one("SELECT number FROM voucher_order WHERE state = 'paid' AND quantity > 1")
             await page.fill("#field-code", number)
@@ -375,6 +384,9 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             Scene("console upload", f"/console/pools/{pool}/upload"),
             Scene("console codes to import", f"/console/pools/{pool}/upload", upload_codes),
             Scene("console codes imported", f"/console/pools/{pool}/upload", import_codes),
+            Scene("console product refused", "/console/catalogue/products/new", send),
+            Scene("console upload of brands", "/console/catalogue/upload/brands", put_file("key,name\nx,X")),
+            Scene("console upload refused", "/console/catalogue/upload/products", put_file("key,name\nx,")),
             Scene(
                 "console statement", f"/console/merchants/{partner}/statement?from=2020-01-01&to=2099-12-31"
             ),

@@ -19,6 +19,7 @@ from tearline.offers.reads import draft_of
 from tearline.web.app import Application
 from tearline.web.console.offer_form import OfferPlace, offer_form
 from tearline.web.console.offer_values import draft_from, values_of
+from tests.catalogue.support import categories
 from tests.web.browsing import COMMAND, Browser, Fields, console_browser
 from tests.worlds import World, make_world
 
@@ -360,6 +361,23 @@ async def test_the_preview_draws_what_is_typed(app: Application, client: httpx.A
     assert "HK$ 50" in page.text
     page = await browser.post(path, {})
     assert "The ticket appears here" in page.text
+
+
+async def test_the_preview_notices_keys_that_the_catalogue_does_not_know(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    browser, world = await console_browser(app, client), await _world(app)
+    database = app.litestar.state.services.database
+    await categories(database, ("tea", None))
+    scope: Fields = {"scope.includes.categories": "tea\ncofee", "scope.excludes.products": "gift-card"}
+    path = f"/console/offers/preview?merchant={world.merchant_id}"
+    page = await browser.post(path, fields(world, **scope))
+    assert "does not know gift-card, cofee yet" in page.text
+    assert "does not know" not in (await browser.post(path, fields(world))).text
+    # A shop may send them later: the offer is saved all the same, and its form says it again.
+    page = await browser.post(f"/console/offers/new?merchant={world.merchant_id}", fields(world, **scope))
+    assert "The offer is in the library" in page.text, page.errors
+    assert "does not know" in (await browser.get(f"{page.answer.url.path}/edit")).text
 
 
 async def test_adding_a_row_works_without_a_script(app: Application, client: httpx.AsyncClient) -> None:

@@ -12,7 +12,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns import actions as campaign_actions
+from tearline.catalogue.actions import put_brands, put_categories, put_products
+from tearline.catalogue.model import BrandItem, CategoryItem, ProductItem
 from tearline.cli.demo.campaigns_data import CAMPAIGNS
+from tearline.cli.demo.catalogue_data import BRANDS, CATEGORIES, PRODUCTS
 from tearline.cli.demo.clauses import terms_of
 from tearline.cli.demo.merchants_data import MERCHANTS
 from tearline.cli.demo.offers_dining import DINING
@@ -95,6 +98,7 @@ async def make_definitions(tx: AsyncConnection, actor: Actor, now: datetime, rep
             now=now - MERCHANTS_JOINED,
         )
     await _make_keys(tx, actor, made, now - OFFERS_MADE)
+    await _make_catalogue(tx, actor, made, now - OFFERS_MADE)
     for done, offer in enumerate(OFFERS):
         report("Offers", done, len(OFFERS))
         await _make_offer(tx, actor, offer, made, now)
@@ -160,6 +164,29 @@ async def _make_keys(tx: AsyncConnection, actor: Actor, made: Made, now: datetim
         )
         merchant.key_id = key.id
         made.keys[name] = key.key
+
+
+async def _make_catalogue(tx: AsyncConnection, actor: Actor, made: Made, now: datetime) -> None:
+    await put_categories(
+        tx, actor, [CategoryItem(seed.key, seed.names, seed.parent) for seed in CATEGORIES], now
+    )
+    await put_brands(tx, actor, [BrandItem(key, names) for key, names in BRANDS], now)
+    products = [
+        ProductItem(
+            key=seed.key,
+            names=seed.names,
+            price=dollars(seed.price),
+            currency=CURRENCY,
+            merchant_id=made.merchants[seed.merchant].id,
+            category_key=seed.category,
+            brand_key=seed.brand,
+            is_discountable=seed.is_discountable,
+            image=None if seed.art is None else art(seed.art),
+            state="active" if seed.is_sold else "withdrawn",
+        )
+        for seed in PRODUCTS
+    ]
+    await put_products(tx, actor, products, now)
 
 
 async def _make_offer(tx: AsyncConnection, actor: Actor, seed: OfferSeed, made: Made, now: datetime) -> None:

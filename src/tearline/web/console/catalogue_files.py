@@ -21,6 +21,11 @@ from tearline.web.ui.page import language_of
 from tearline.web.uploads import sent_file
 
 KIND_NAMES = {"products": _("Products"), "categories": _("Categories"), "brands": _("Brands")}
+TITLES = {
+    "products": _("Upload products"),
+    "categories": _("Upload categories"),
+    "brands": _("Upload brands"),
+}
 HOMES = {
     "products": "/console/catalogue",
     "categories": "/console/catalogue/categories",
@@ -89,11 +94,12 @@ def _page(
         status_code=status_code,
         kind=kind,
         kind_names=KIND_NAMES,
+        title_text=TITLES[kind],
         home=HOMES[kind],
         columns=files.columns_of(kind),
         outcome=outcome,
         problem=problem,
-        most_megabytes=MOST_BYTES // 1_000_000,
+        most_megabytes=MOST_BYTES // 1024**2,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import campaigns_with_offer
+from tearline.catalogue.reads import unknown_keys
 from tearline.core import offers as core
 from tearline.core.pools import can_have_pool
 from tearline.core.refusal import Refusal
@@ -163,7 +164,10 @@ async def preview(request: AnyRequest, services: GivenServices, actor: GivenActo
             place, before = await _asked_place(connection, request, actor), None
             form = await offer_form(place, language_of(request)).read(request)
     return show(
-        request, "offer_preview.html", drawn=await _preview_face(request, services, form, place, before)
+        request,
+        "offer_preview.html",
+        drawn=await _preview_face(request, services, form, place, before),
+        strangers=await _strangers(services, form.values),
     )
 
 
@@ -354,6 +358,9 @@ async def _form_page(
         form=form,
         offer=row,
         drawn=face,
+        strangers=await _strangers(
+            services, form.values if form.is_posted or before is None else values_of(before)
+        ),
         version=version if version is not None else (row.version if row is not None else 0),
         preview_path=f"/console/offers/preview{query}",
         owner_names=await _owner_names(services, place),
@@ -365,6 +372,24 @@ async def _form_page(
         cancel_href=f"/console/offers/{row.id}" if row is not None else "/console/offers",
         frozen_help=_ISSUED_HELP if row is not None and row.issued > 0 else "",
     )
+
+
+async def _strangers(services: GivenServices, values: dict[str, Any]) -> list[str]:
+    """The keys that the form names and the catalogue does not know, at least not yet."""
+
+    def named(kind: str) -> list[str]:
+        lists = (values.get(f"scope.{side}.{kind}") or () for side in ("includes", "excludes"))
+        return [key for keys in lists for key in keys]
+
+    product = (values.get("benefit") or {}).get("product")
+    async with services.database.connection() as connection:
+        unknown = await unknown_keys(
+            connection,
+            products=named("products") + ([product] if product else []),
+            categories=named("categories"),
+            brands=named("brands"),
+        )
+    return [*unknown.products, *unknown.categories, *unknown.brands]
 
 
 async def _owner_names(services: GivenServices, place: OfferPlace) -> dict[str, str] | None:
