@@ -231,6 +231,20 @@ async def settlement_of_all(
     return [MerchantTotals(one.id, one.code, one.names, Totals(sums[one.id])) for one in merchants]
 
 
+async def merchant_of_settlement(connection: AsyncConnection, actor: Actor, merchant_id: UUID) -> AnyRow:
+    """Whose settlement it is: id, code, names.
+
+    Raises:
+        Refusal: ``not_allowed``, ``not_found``.
+    """
+    _whose(actor, merchant_id)
+    query = select(Merchant.id, Merchant.code, Merchant.names).where(Merchant.id == merchant_id)
+    merchant = (await connection.execute(query)).one_or_none()
+    if merchant is None:
+        raise Refusal("not_found")
+    return merchant
+
+
 async def settlement(
     connection: AsyncConnection,
     actor: Actor,
@@ -245,13 +259,8 @@ async def settlement(
     Raises:
         Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins.
     """
-    _whose(actor, merchant_id)
     _check(starts_at, ends_at)
-    merchant = (
-        await connection.execute(select(Merchant.code, Merchant.names).where(Merchant.id == merchant_id))
-    ).one_or_none()
-    if merchant is None:
-        raise Refusal("not_found")
+    merchant = await merchant_of_settlement(connection, actor, merchant_id)
     local_day = func.date(func.timezone(time_zone, SettlementEntry.occurred_at)).label("day")
     rows = await connection.execute(
         _figures(merchant_id, currency, starts_at, ends_at, local_day).order_by(local_day)

@@ -24,6 +24,7 @@ from tearline.web.api import (
     redemptions,
     rooms,
     sales,
+    settlement,
 )
 from tearline.web.api.support import check_body, provide_actor, provide_member
 
@@ -93,6 +94,7 @@ _HANDLERS = [
     *pools.HANDLERS,
     *campaigns.HANDLERS,
     *sales.HANDLERS,
+    *settlement.HANDLERS,
     *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,
