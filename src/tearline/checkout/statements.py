@@ -76,16 +76,23 @@ class Totals:
 
     groups: Mapping[Group, Figures] = field(default_factory=dict)
 
+    def only(self, kind: str | None = None, collected_by: str | None = None) -> Totals:
+        """Those of a kind, or of who took the money."""
+        return Totals(
+            {
+                group: figures
+                for group, figures in self.groups.items()
+                if kind in (group.kind, None) and collected_by in (group.collected_by, None)
+            }
+        )
+
     def of(self, kind: str | None = None, collected_by: str | None = None) -> Figures:
-        """The figures of all groups of a kind, or of who took the money, or of all but adjustments."""
-        chosen = [
-            figures
-            for group, figures in self.groups.items()
-            if kind in (group.kind, None)
-            and collected_by in (group.collected_by, None)
-            and (kind == "adjustment" or group.kind != "adjustment")
-        ]
-        return sum(chosen, Figures())
+        """The figures of all groups of a kind, or of who took the money; of all but adjustments without a kind."""
+        chosen = self.only(kind, collected_by).groups.items()
+        return sum(
+            (figures for group, figures in chosen if kind is not None or group.kind != "adjustment"),
+            Figures(),
+        )
 
     @property
     def adjustments(self) -> int:

@@ -13,7 +13,6 @@ from tearline.checkout.statements import (
     Borne,
     DayLine,
     Figures,
-    Group,
     MerchantTotals,
     OfferLine,
     Settlement,
@@ -211,18 +210,17 @@ def entry_answer(row: Any) -> SettlementEntryAnswer:
 
 
 def _totals(totals: Totals) -> SettlementTotals:
-    collected = []
-    for collector in ("platform", "merchant"):
-        groups = {group: one for group, one in totals.groups.items() if group.collected_by == collector}
-        if groups:
-            collected.append(
-                CollectedAnswer(
-                    collected_by=collector,
-                    payments=_figures(groups.get(Group("payment", collector), Figures())),
-                    refunds=_figures(groups.get(Group("refund", collector), Figures())),
-                    payable=Totals(groups).payable,
-                )
-            )
+    collectors: tuple[Collector, ...] = ("platform", "merchant")
+    collected = [
+        CollectedAnswer(
+            collected_by=collector,
+            payments=_figures(totals.of("payment", collector)),
+            refunds=_figures(totals.of("refund", collector)),
+            payable=totals.only(collected_by=collector).payable,
+        )
+        for collector in collectors
+        if not totals.only(collected_by=collector).is_empty
+    ]
     return SettlementTotals(
         collected=collected,
         adjustments=totals.adjustments,

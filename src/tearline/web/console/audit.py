@@ -35,6 +35,7 @@ SUBJECT_NAMES = {
     "room": _("Waiting room"),
     "code_pool": _("Code pool"),
     "sale_item": _("Voucher of a sale"),
+    "cart_order": _("Order of a cart"),
 }
 ACT_NAMES = {
     "campaign.archived": _("Campaign archived"),
@@ -43,6 +44,7 @@ ACT_NAMES = {
     "campaign.paused": _("Campaign paused"),
     "campaign.resumed": _("Campaign resumed"),
     "campaign.went_live": _("Campaign went live"),
+    "cart_order.refunded": _("Order of a cart refunded"),
     "code_pool.changed": _("Code pool changed"),
     "code_pool.codes_voided": _("Partner's codes cancelled"),
     "code_pool.created": _("Code pool created"),
@@ -91,6 +93,7 @@ ACT_NAMES = {
     "sale_item.changed": _("Voucher of a sale changed"),
     "sale_item.quantity_raised": _("More vouchers for sale"),
     "sale_item.removed": _("Voucher taken out of a sale"),
+    "settlement.adjusted": _("Settlement adjusted"),
     "staff.created": _("Account created"),
     "staff.disabled": _("Account shut"),
     "staff.enabled": _("Account opened again"),
