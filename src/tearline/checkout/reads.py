@@ -33,6 +33,7 @@ class OrderCoupon:
     Attributes:
         coupon_id, code: None for a promotion.
         outcome: what a refund made of the coupon: ``returned``, ``reissued``, ``forfeited``; None while it is used.
+        holder_id: the member in whose wallet the coupon is.
     """
 
     key: str
@@ -42,6 +43,7 @@ class OrderCoupon:
     coupon_id: UUID | None = None
     code: str | None = None
     outcome: str | None = None
+    holder_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ async def _coupons(
     if not frozen.rights:
         return ()
     found = await connection.execute(
-        select(CartOrderCoupon.coupon_id, CartOrderCoupon.outcome, Coupon.code)
+        select(CartOrderCoupon.coupon_id, CartOrderCoupon.outcome, CartOrderCoupon.holder_id, Coupon.code)
         .join(Coupon, and_(Coupon.member_id == CartOrderCoupon.holder_id, Coupon.id == CartOrderCoupon.coupon_id))
         .where(CartOrderCoupon.member_id == row.member_id, CartOrderCoupon.order_id == row.id)
     )  # fmt: skip
@@ -230,6 +232,7 @@ async def _coupons(
                 coupon.coupon_id if coupon else None,
                 coupon.code if coupon else None,
                 coupon.outcome if coupon else None,
+                coupon.holder_id if coupon else None,
             )
         )
     return tuple(views)
