@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -152,6 +152,15 @@ async def load(
     known_ids = {coupon.id for coupon in found}
     unusable += [Unusable(str(id_), "not_found") for id_ in request.coupon_ids if id_ not in known_ids]
     return Loaded(cart, tuple(rights), coupons, offers, tuple(unusable), frozenset(named), products)
+
+
+async def promotions_of(
+    connection: AsyncConnection, merchant_ids: Collection[UUID], book: OfferBook
+) -> list[CartOffer]:
+    """The offers of these merchants that lower the prices of carts by themselves, over or not yet begun ones too."""
+    rows = (await connection.execute(_PROMOTIONS, {"merchant_ids": list(merchant_ids)})).all()
+    offers = await book.of(connection, {row.id: row.version for row in rows})
+    return [offers[row.id] for row in rows]
 
 
 async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:

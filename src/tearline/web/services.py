@@ -13,6 +13,8 @@ import phonenumbers
 from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
+from tearline.catalogue.shelf import ShelfWatch
+from tearline.checkout.offers import OfferBook
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
 from tearline.coupons.desk import RedemptionDesk
@@ -56,6 +58,8 @@ class Services:
     claim_desk: ClaimDesk
     redemption_desk: RedemptionDesk
     sale_desk: SaleDesk
+    cart_offers: OfferBook
+    """Offers as carts use them, by version."""
     payment_providers: dict[str, PaymentProvider]
     """By name; the first one takes new payments."""
     member_sign_in: SignInRules
@@ -71,6 +75,8 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
+    shelf_watch: ShelfWatch
+    """Whether the market has anything to sell."""
     background: BackgroundWork
     """What goes on after its request was answered."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -130,6 +136,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             claim_desk=claim_desk,
             redemption_desk=redemption_desk,
             sale_desk=sale_desk,
+            cart_offers=OfferBook(),
             payment_providers=providers,
             member_sign_in=sign_in_rules(settings),
             notice_queues=QueueWatch(database),
@@ -146,6 +153,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             room_guard=Guard(room_watch, room_tokens, door_desk),
             puzzles=Puzzles(settings.secret_keys),
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
+            shelf_watch=ShelfWatch(settings.currency),
             background=background_work,
         )
     finally:
