@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,7 @@ PRODUCTS = tuple(_NAMES)
 class MarketWorld(CartWorld):
     """A market with noodles, books and tea."""
 
-    tea: UUID = UUID(int=0)
+    tea: UUID = field(default_factory=new_id)
 
     async def price(self, product: str, price: int) -> None:
         """Give a product another price."""
@@ -79,7 +79,10 @@ class MarketWorld(CartWorld):
             "shipping": await self.offer(
                 names=_both("Shipping is on us", "免運費"), benefit={"kind": "free_shipping", "regions": ["HK"]}
             ),
-            "tea": await self.offer(self.tea, names=_both("HK$15 off tea", "茶葉減 HK$15")),
+            "tea": await self.offer(
+                self.tea, names=_both("HK$15 off tea", "茶葉減 HK$15"),
+                benefit={"kind": "amount_off", "amount": 1_500},
+            ),
             "counter": await self.offer(
                 noodles, names=_both("At the counter only", "只限門市"), redeem_by=["cashier"]
             ),

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.quoting import PricedCart
@@ -20,13 +21,13 @@ from tearline.web.security import readable_form
 from tearline.web.services import Services
 from tearline.web.shop.basket import Basket, basket_of, on_with
 from tearline.web.shop.market import sold_product
-from tearline.web.shop.market_faces import HintFace, hint_face, ticket_face
+from tearline.web.shop.market_faces import HintFace, hint_face, reason_text, ticket_face
 from tearline.web.shop.market_pricing import PricedBasket, priced_basket_of
 from tearline.web.shop.shipping import REGIONS
 from tearline.web.shop.support import refusal_text, sign_in_path
 from tearline.web.shop.tickets import TicketFace
 from tearline.web.ui.page import Flash, flash_cookie, language_of
-from tearline.web.ui.rendering import redirect, render
+from tearline.web.ui.rendering import redirect, render, text_in
 
 CART = "/market/cart"
 MARKET_REFERENCE = "market"
@@ -55,6 +56,7 @@ async def cart_page(request: AnyRequest, services: GivenServices, visitor: Given
         gone=priced.gone_faces(language),
         receipt=priced.receipt(language),
         applied=applied,
+        passed=_passed(priced.cart, language),
         hints=hints,
         is_best=priced.cart is None or priced.cart.quote.is_best,
         regions=list(REGIONS.items()),
@@ -118,6 +120,23 @@ async def applied_tickets(
     return [
         ticket_face(drawn[UUID(right.offer)], language, services.now(), valid_until=right.valid_until)
         for right in used
+    ]
+
+
+def _passed(cart: PricedCart | None, language: str) -> list[tuple[Markup, str]]:
+    """Coupons that the cart names and that lower nothing, each with why."""
+    if cart is None:
+        return []
+    loaded = cart.loaded
+    skipped = [
+        (text_in(loaded.offer_of(one.right).names, language), reason_text(one.reason, language))
+        for one in cart.quote.skipped
+        if one.right.key in loaded.named
+    ]
+    return skipped + [
+        (text_in(one.offer.names, language), reason_text(one.reason, language))
+        for one in loaded.unusable
+        if one.offer is not None and one.key in loaded.named
     ]
 
 

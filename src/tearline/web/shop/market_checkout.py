@@ -54,7 +54,7 @@ async def order(request: AnyRequest, services: GivenServices, visitor: GivenVisi
         return Redirect(f"/market/orders/{earlier}", status_code=303)
     shown = _amount(form.get("total"))
     try:
-        if form.get("cart") != digest_of(basket):
+        if shown is None or form.get("cart") != digest_of(basket):
             raise Refusal("price_changed")
         async with transaction(services.database) as tx:
             _products, sold = await sold_in(tx, services, basket)

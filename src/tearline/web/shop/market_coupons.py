@@ -122,7 +122,7 @@ async def try_coupons(request: AnyRequest, services: GivenServices, visitor: Giv
         picker = await _picker(connection, request, services, visitor, keys)
     if picker is None:
         return Response("", status_code=204, headers={"hx-redirect": CART, "cache-control": "no-store"})
-    return render(request, "shop/market_coupons_total.html", **_sums(picker, language))
+    return render(request, "shop/market_coupons_total.html", is_part=True, **_sums(picker, language))
 
 
 @post("/market/cart/code")
@@ -220,7 +220,7 @@ async def _page(
         nearly=nearly,
         unusable=unusable,
         best_keys=picker.best.keys,
-        is_best_chosen=picker.chosen.keys == picker.best.keys,
+        is_part=False,
         typed=typed,
         problem=None if refusal is None else refusal_text(refusal, language),
         **_sums(picker, language),
@@ -340,7 +340,8 @@ def _sums(picker: Picker, language: str) -> dict[str, Any]:
         "total": money(picker.chosen.cart.total, currency, language),
         "saving": money(saved(picker.chosen), currency, language) if saved(picker.chosen) else "",
         "best_saving": money(saved(picker.best), currency, language) if saved(picker.best) else "",
-        "best_is_better": picker.best.cart.total < picker.chosen.cart.total,
+        # Another combination that comes to the same is as good.
+        "is_best_chosen": picker.chosen.cart.total <= picker.best.cart.total,
         "conflicts": [
             (
                 text_in(picker.loaded.offers[picker.loaded.coupons[key].offer_id].names, language),

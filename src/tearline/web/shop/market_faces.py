@@ -160,9 +160,15 @@ def spent_on(cart: Cart, right: Right) -> int:
 
 def reason_text(reason: str, language: str) -> str:
     """Why a coupon cannot be used, in words."""
-    return translate(language, REASONS[reason].sentence)
+    return translate(language, _REASONS_HERE.get(reason) or REASONS[reason].sentence)
 
 
+_REASONS_HERE = {
+    # At a counter a cashier reads these; here it is the member.
+    "not_applicable": _("It is for use at a counter, not in an order."),
+    "held_elsewhere": _("It is kept for another order, or in use at a counter right now."),
+    "minimum_not_reached": _("Its minimum spend is not reached."),
+}
 _ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 

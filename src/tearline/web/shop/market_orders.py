@@ -37,7 +37,7 @@ ORDERS = "/market/orders"
 STATE_NAMES = {
     "open": _("Waiting for payment"),
     "paid": _("Paid"),
-    "cancelled": _("Cancelled"),
+    "cancelled": _("Order cancelled"),
     "expired": _("Not paid in time"),
     "refunded": _("Refunded"),
     "partly_refunded": _("Partly refunded"),

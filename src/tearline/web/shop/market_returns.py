@@ -51,7 +51,7 @@ class Returnable:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One merchant's shipping that can be given back, for so much."""
+    """One merchant's shipping that can be given back, for so much; free shipping too, since its coupon comes back."""
 
     merchant: Markup
     merchant_id: UUID
@@ -149,7 +149,7 @@ def _page(
                 parcel.merchant_id in wish.parcels,
             )
             for parcel, one in zip(order.frozen.parcels, order.remaining.parcels, strict=True)
-            if one.quantity and parcel.total
+            if one.quantity
         ],
         form_key=form_key,
         problem=problem,

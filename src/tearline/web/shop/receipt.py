@@ -219,7 +219,7 @@ def _shop(
         text_in(first.merchant_names, language),
         first.merchant_edge,
         tuple(_line(line, _product_of(line, products), order.currency, name_of, language) for line in lines),
-        shown(cost) if own else "",
+        (shown(cost) if cost else translate(language, _("Free"))) if own else "",
         shown(asked) if own else "",
         cost < asked,
     )

@@ -106,6 +106,8 @@ def _tag(coupon: WalletCoupon, language: str, now: datetime) -> tuple[str, str]:
         case "usable" | "upcoming" if coupon.state == "sold":
             # Its use happens at the partner's, who may or may not tell us: we know that it was sold.
             return translate(language, _("Sold")), ""
+        case "held" if coupon.held_for_order_id is not None:
+            return translate(language, _("Kept for an order")), "warn"
         case "held":
             return translate(language, _("In use at a counter")), "warn"
         case "used":
