@@ -145,10 +145,19 @@ def orders_list(actor: Actor, now: datetime) -> AnySelect:
 
 
 async def member_orders(
-    connection: AsyncConnection, member_id: UUID, now: datetime, *, limit: int = 50
+    connection: AsyncConnection,
+    member_id: UUID,
+    now: datetime,
+    *,
+    reference: str | None = None,
+    limit: int = 50,
 ) -> Sequence[AnyRow]:
-    """A member's orders, newest first: number, order_state, total, refunded, currency, created_at."""
-    rows = await connection.execute(
+    """A member's orders, newest first: number, order_state, total, refunded, currency, created_at.
+
+    Args:
+        reference: only those of which the shop's own name is this.
+    """
+    query = (
         select(
             CartOrder.number,
             state_at(now).label("order_state"),
@@ -161,7 +170,19 @@ async def member_orders(
         .order_by(CartOrder.id.desc())
         .limit(limit)
     )
-    return rows.all()
+    if reference is not None:
+        query = query.where(CartOrder.reference == reference)
+    return (await connection.execute(query)).all()
+
+
+async def number_by_key(connection: AsyncConnection, member_id: UUID, idempotency_key: str) -> str | None:
+    """The number of the member's order that was placed with a key; None when none was."""
+    number: str | None = await connection.scalar(
+        select(CartOrder.number).where(
+            CartOrder.member_id == member_id, CartOrder.idempotency_key == idempotency_key
+        )
+    )
+    return number
 
 
 async def _row(connection: AsyncConnection, which: ColumnElement[bool]) -> Row[Any]:

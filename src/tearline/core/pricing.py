@@ -56,12 +56,14 @@ class Applied:
     Attributes:
         lines, parcels: its shares; only those of more than nothing.
         amount: minor units off in all.
+        scope: positions of the lines in its scope, whether or not it takes anything off them.
     """
 
     right: Right
     lines: tuple[Share, ...]
     parcels: tuple[Share, ...]
     amount: int
+    scope: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,4 +379,5 @@ def _applied(taken: Taken) -> Applied:
         tuple(one for one in lines if one.amount),
         tuple(one for one in parcels if one.amount),
         taken.amount,
+        taken.candidate.lines,
     )
