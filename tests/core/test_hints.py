@@ -20,6 +20,7 @@ from tearline.core.offers import (
     PercentOff,
     Step,
 )
+from tearline.core.pricing import State, amount_of
 from tests.core.carts import BOOKS, NOODLES, NOW, any_cart, any_rights, cart, line, right
 from tests.core.test_cart_properties import on_many
 
