@@ -172,6 +172,4 @@ def _saving_with(cart: Cart, candidate: Candidate, state: State, missing: int) -
         richer = replace(candidate, list_total=candidate.list_total + missing)
         return discount_on(richer, state.left_of(candidate.lines) + missing)
     # What the others take off does not depend on what is added.
-    before = state.saved
-    apply(cart, state, replace(candidate, right=replace(right, minimum_spend=0)))
-    return state.saved - before
+    return amount_of(cart, state, replace(candidate, right=replace(right, minimum_spend=0))) or 0
