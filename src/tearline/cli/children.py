@@ -92,7 +92,7 @@ def main(parent: str, kind: str, *descriptors: str) -> None:
 
     # A web process leaves nothing behind that a client's repeat does not mend; a worker finishes its job.
     tie_to_parent(int(parent), signal.SIGTERM if kind == "work" else signal.SIGKILL)
-    # Nothing of what is loaded first is garbage: looking for it is a quarter of the time that a start takes.
+    # Nothing of what is loaded first is garbage: looking for it is an eighth of the time that a start takes.
     gc.disable()
     try:
         numbers = [int(descriptor) for descriptor in descriptors]
