@@ -13,6 +13,9 @@ RUN_LOCK := .venv/.installed-run
 DEV_LOCK := .venv/.installed-dev
 ASSETS := src/tearline/web/static/manifest.json
 
+# Whatever the surroundings say: programs of many processes would compile everything again in each of them.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test pages check bench assets browser lock clean
 
 demo: $(RUN_LOCK) assets
