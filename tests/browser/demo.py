@@ -33,6 +33,7 @@ REACHED_OTHERWISE = {
     "/console/pools/{pool_id:uuid}/upload", "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}",
     "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}/quantity",
     "/merchant/prepared/{hold_id:uuid}",
+    "/market/checkout", "/market/cart/coupons", "/market/orders/{number:str}", "/market/orders/{number:str}/return",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip
@@ -42,6 +43,7 @@ NO_PAGES = {
     # Parts of pages, files, and addresses that send on to another.
     "/wallet/{coupon_id:uuid}/ticket", "/wallet/{coupon_id:uuid}/qr.svg", "/c/{code:str}/claims",
     "/c/{code:str}/orders", "/orders/{order_id:uuid}/now",
+    "/market/cart/code",
     "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
     "/console/campaigns/{campaign_id:uuid}/plots", "/console/rooms/{room_id:uuid}/now",
     "/console/rooms/{room_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",

@@ -24,7 +24,7 @@ PICTURES = Path(__file__).parent / "pictures"
 
 _HREF = re.compile(r'<a [^>]*?href="([^"]+)"')
 _PARAMETER = re.compile(r"\{\w+:(\w+)\}")
-_PARAMETER_PATTERNS = {"uuid": "[0-9a-f-]{36}", "str": "[^/]+"}
+_PARAMETER_PATTERNS = {"uuid": "[0-9a-f-]{36}", "str": "[^/]+", "path": ".+"}
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 # Longer runs of plain English are sentences; shorter ones may be somebody's name.
 _ENGLISH_SENTENCE = re.compile(r"\b[A-Za-z]+(?:['’]\w+)?(?: [a-z]+(?:['’]\w+)?){3,}")

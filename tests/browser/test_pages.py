@@ -17,6 +17,7 @@ import pyotp
 import pytest
 from argon2 import PasswordHasher
 from playwright.async_api import Browser, BrowserContext, Page
+from sqlalchemy import text
 
 from tearline.cli.demo import seed
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
@@ -32,6 +33,7 @@ from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, Scene, View, faults
 from tests.callers import settings_for
 from tests.databases import CleanDatabases
+from tests.market_worlds import fill_catalogue
 from tests.rooms import ACTOR, make_room
 
 # The console has many pages, and a busy machine is slow.
@@ -52,6 +54,7 @@ def demo(databases: CleanDatabases, installed_hasher: PasswordHasher) -> Iterato
     async def fill() -> None:
         async with Database(url) as database:
             await seed(database, lambda step, done, total: None)
+            await stock_market(database)
 
     with pytest.MonkeyPatch.context() as patch:
         # Of two sign-ins at once with a hash that has to be made anew, one is refused.
@@ -66,6 +69,30 @@ def demo(databases: CleanDatabases, installed_hasher: PasswordHasher) -> Iterato
     with installation(url) as address:
         yield Demo(address, url, routes)
     databases.give_back(name)
+
+
+async def stock_market(database: Database) -> None:
+    """Put something on the market's shelf where the demo has nothing there."""
+    async with database.connection() as connection:
+        if await connection.scalar(text("SELECT EXISTS (SELECT 1 FROM product)")):
+            return
+        merchants = (await connection.scalars(text("SELECT id FROM merchant ORDER BY code LIMIT 3"))).all()
+    await fill_catalogue(database, *merchants, datetime.now(UTC))
+
+
+async def first_product(page: Page) -> None:
+    """From the shelf to a product."""
+    await page.locator(".product-card > a").first.click()
+    await page.locator("#more").wait_for()
+
+
+async def fill_cart(page: Page) -> None:
+    """Put what stands first on the shelf into the cart, and look at that."""
+    for place in range(3):
+        await page.locator(".product-card button").nth(place).click()
+        await page.locator("#toasts .toast").first.wait_for()
+    await page.locator(".cart-link").click()
+    await page.locator("#receipt").wait_for()
 
 
 def report(found: list[list[str]]) -> None:
@@ -122,6 +149,12 @@ async def test_pages_of_the_shop_for_a_visitor(demo: Demo, visitors: Visitors) -
             Scene("shop visitor campaign to come", "/c/LANTERN-NIGHTS"),
             Scene("shop visitor campaign paused", "/c/SLOW-TEA"),
             Scene("shop visitor sale", SALE),
+            Scene("market", "/market"),
+            Scene("market nothing found", "/market?q=nothing-like-that"),
+            Scene("market product for a visitor", "/market", first_product),
+            Scene("market cart empty", "/market/cart"),
+            Scene("market cart of a visitor", "/market", fill_cart),
+            Scene("market no such product", "/market/p/no-such", status=404),
             Scene("shop sign-in", "/sign-in"),
             Scene("shop sign-in refused", "/sign-in", ask_with_nothing),
             Scene("shop sign-in code", "/sign-in", ask_for_a_code),
@@ -180,7 +213,60 @@ async def test_pages_of_the_shop_for_a_member(demo: Demo, visitors: Visitors) ->
             await page.locator("a.ticket").first.click()
             await page.locator(".partner-code").wait_for()
 
+        async def choose_coupons(page: Page) -> None:
+            await fill_cart(page)
+            await page.goto(f"{demo.address}/market/cart/coupons")
+
+        async def enter_no_code(page: Page) -> None:
+            await choose_coupons(page)
+            await page.fill("#code", "NO-CODE")
+            await page.locator(".code-form button").click()
+            await page.locator("#code-problem").wait_for()
+
+        async def check_out(page: Page) -> None:
+            await fill_cart(page)
+            await page.goto(f"{demo.address}/market/checkout")
+
+        async def order_goods(page: Page) -> None:
+            await check_out(page)
+            # The other view may take a coupon at this moment; then the new price is agreed to.
+            while page.url.endswith("/checkout"):
+                await page.locator(".pay-bar button").click()
+                await page.wait_for_load_state()
+
+        async def give_up(page: Page) -> None:
+            await order_goods(page)
+            await page.locator("details.confirm summary").click()
+            await page.click("details.confirm button")
+            await page.locator("form[action$='/again']").wait_for()
+
+        async def pay_for_goods(page: Page) -> None:
+            await order_goods(page)
+            await page.locator("form[action$='/pay'] button").click()
+            await page.locator(".paid-head").wait_for()
+
+        async def look_at_return(page: Page) -> None:
+            await pay_for_goods(page)
+            await page.locator("a[href$='/return']").click()
+            await page.locator("#line-0").select_option("1")
+            await page.locator("#comes-back .big-price").wait_for()
+
+        async def return_goods(page: Page) -> None:
+            await look_at_return(page)
+            await page.locator("button[value=return]").click()
+            await page.locator("#refunds").wait_for()
+
         return [
+            Scene("market product", "/market", first_product),
+            Scene("market cart", "/market", fill_cart),
+            Scene("market picker", "/market", choose_coupons),
+            Scene("market picker wrong code", "/market", enter_no_code),
+            Scene("market checkout", "/market", check_out),
+            Scene("market order cancelled", "/market", give_up),
+            Scene("market order open", "/market", order_goods),
+            Scene("market order paid", "/market", pay_for_goods),
+            Scene("market return", "/market", look_at_return),
+            Scene("market order returned", "/market", return_goods),
             *await links(context, demo, "shop", ["/", "/c/WINTER-CITY", "/problems", "/problems/sold_out"]),
             Scene("shop sale", SALE),
             Scene("shop order cancelled", SALE, cancel),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 import re
 from collections.abc import AsyncIterator
@@ -689,3 +690,15 @@ def test_cart_as_a_value() -> None:
     assert many.codes == ("6", "1", "2", "3", "4")
     assert many.emptied() == Basket()
     assert timedelta(0) < timedelta(seconds=basket._KEPT_SECONDS)
+
+
+@pytest.mark.parametrize("path", ["/market", "/market/p/noodle-bowl", CART])
+async def test_first_view_is_small(client: httpx.AsyncClient, world: MarketWorld, path: str) -> None:
+    await put(client, "noodle-bowl")
+    page = (await client.get(path)).text
+    lazy = set(re.findall(r'<img src="([^"]+)"[^>]*loading="lazy"', page))
+    sizes = {path: len(gzip.compress(page.encode()))}
+    for file in set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page)) - lazy:
+        content = (await client.get(file)).content
+        sizes[file] = len(content if file.endswith(".png") else gzip.compress(content))
+    assert sum(sizes.values()) < 100_000, sizes

@@ -38,6 +38,12 @@ from tearline.web.shop.support import (
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect, render, text_in
 
+_BECOMES = {
+    "return": _("it comes back to your wallet, if it is still valid."),
+    "reissue": _("it comes back to your wallet and is good for longer."),
+    "forfeit": _("it is used up, as its offer says."),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Returnable:
@@ -170,9 +176,9 @@ def _outcome(order: OrderView, wish: Wish, language: str) -> dict[str, Any]:
         "comes_back": money(made.amount, order.currency, language),
         "reclaimed": money(made.reclaimed, order.currency, language) if made.reclaimed else "",
         "undone": [
-            text_in(names[order.frozen.rights[place].key], language)
-            for place in made.undone
-            if not order.frozen.rights[place].is_promotion
+            (text_in(names[right.key], language), _BECOMES[right.rules.refund_coupon])
+            for right in (order.frozen.rights[place] for place in made.undone)
+            if not right.is_promotion
         ],
     }
 
