@@ -32,7 +32,7 @@ REACHED_OTHERWISE = {
     "/console/campaigns/{campaign_id:uuid}/items/new", "/console/offers/{offer_id:uuid}/pool",
     "/console/pools/{pool_id:uuid}/upload", "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}",
     "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}/quantity",
-    "/merchant/prepared/{hold_id:uuid}",
+    "/merchant/prepared/{hold_id:uuid}", "/console/cart-orders/{number:str}/refund",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip
@@ -48,7 +48,8 @@ NO_PAGES = {
     "/console/campaigns/{campaign_id:uuid}/sold", "/console/campaigns/{campaign_id:uuid}/sold/plot",
     "/console/pools/{pool_id:uuid}/now", "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/now",
     "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes", "/console/pools/template",
-    "/console/merchants/{merchant_id:uuid}/statement/file",
+    "/console/merchants/{merchant_id:uuid}/statement/file", "/console/settlement/file",
+    "/console/merchants/{merchant_id:uuid}/settlement/file", "/merchant/settlement/file",
     "/console/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
     "/gate/{code:str}/leave", "/gate/{code:str}/return", "/gate/keys.json",
