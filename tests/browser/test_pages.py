@@ -388,6 +388,13 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
     unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
+    # One that was refunded in part, and had a coupon that the merchant and the platform bear together.
+    refunded = demo.one(
+        "SELECT number FROM cart_order JOIN settlement_entry ON order_id = cart_order.id"
+        " WHERE refunded BETWEEN 1 AND total - 1 AND offer_id IS NOT NULL ORDER BY number"
+    )
+    adjusted = demo.one("SELECT merchant_id FROM settlement_entry WHERE kind = 'adjustment' ORDER BY id")
+    settled = f"/console/merchants/{adjusted}/settlement"
     sale, item = demo.one("SELECT campaign_id FROM sale_item"), demo.one("SELECT id FROM sale_item")
     pool, partner = demo.one("SELECT id FROM code_pool"), demo.one("SELECT merchant_id FROM code_pool")
     unpooled = demo.one(
@@ -449,6 +456,19 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             await page.press("#field-code", "Enter")
             await page.locator("#found").wait_for()
 
+        async def go_on(page: Page) -> None:
+            await page.locator("main form.form > .buttons button").first.click()
+            await page.locator("main [name=request]").wait_for(state="attached")
+
+        async def ask_for_a_refund(page: Page) -> None:
+            await page.check("[name=everything]")
+            await go_on(page)
+
+        async def ask_for_an_adjustment(page: Page) -> None:
+            await page.fill("[name=amount]", "1234.50")
+            await page.fill("[name=note]", "12")
+            await go_on(page)
+
         async def set_up_a_second_factor(page: Page) -> None:
             await page.locator("form[action$='/account/totp'] button").click()
             await page.wait_for_url("**/account/totp")
@@ -481,6 +501,14 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             Scene(
                 "console statement", f"/console/merchants/{partner}/statement?from=2020-01-01&to=2099-12-31"
             ),
+            Scene("console cart order", f"/console/cart-orders/{refunded}"),
+            Scene("console refund", f"/console/cart-orders/{refunded}/refund"),
+            Scene("console refund refused", f"/console/cart-orders/{refunded}/refund", send),
+            Scene("console refund to confirm", f"/console/cart-orders/{refunded}/refund", ask_for_a_refund),
+            Scene("console settlement", settled),
+            Scene("console settlement of nothing", "/console/settlement?from=2020-01-01&to=2020-01-31"),
+            Scene("console adjustment refused", f"{settled}/adjust", send),
+            Scene("console adjustment to confirm", f"{settled}/adjust", ask_for_an_adjustment),
             Scene("console vouchers found", "/console/coupons", find_order),
             Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),

@@ -59,16 +59,14 @@ def _definition(services: Services, merchants: list[tuple[str, str]]) -> ListDef
         columns=[
             Column("number", _("Order"), kind="code", sort=CartOrder.number, href="/console/cart-orders/{number}",
                    under="phone", under_label=_("Phone number")),
-            Column("created_at", _("Ordered"), kind="date_time", sort=CartOrder.created_at),
+            Column("created_at", _("Ordered"), kind="date_time", sort=CartOrder.created_at, under="reference",
+                   under_label=_("The shop's reference")),
             Column("order_state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS),
             Column("collected_by", _("Money taken by"), kind="tag", labels=COLLECTORS),
-            Column("list_total", _("Before discounts"), kind="money", currency_key="currency",
-                   sort=CartOrder.list_total),
             Column("discount", _("Discount"), kind="money", currency_key="currency", sort=CartOrder.discount),
             Column("points", _("Points"), kind="money", currency_key="currency", sort=CartOrder.points),
             Column("total", _("Total"), kind="money", currency_key="currency", sort=CartOrder.total),
             Column("refunded", _("Refunded"), kind="money", currency_key="currency", sort=CartOrder.refunded),
-            Column("reference", _("The shop's reference")),
         ],
         filters=[
             TextFilter("q", _("Order, reference or phone number"),
@@ -241,9 +239,9 @@ async def show_cart_order(
     async with services.database.connection() as connection:
         receipt = await receipt_of(connection, actor, number, services)
         order = receipt.order
-        entries: Sequence[Any] = []
+        booked: Sequence[Any] = []
         if "settlement.read" in actor.permissions:
-            entries = await entries_of_order(connection, actor, order.id)
+            booked = await entries_of_order(connection, actor, order.id)
         phone = await _phone(connection, order.member_id)
         deeds = await trail(connection, actor, [str(order.id)])
     return show(
@@ -252,7 +250,7 @@ async def show_cart_order(
         receipt=receipt,
         order=order,
         phone=phone,
-        entries=entries,
+        booked=booked,
         deeds=deeds,
         display=display,
         state_names=STATE_NAMES,

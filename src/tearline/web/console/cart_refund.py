@@ -91,6 +91,9 @@ async def create_refund(
     if not form.is_valid:
         return _page(request, receipt, form)
     wish = _wish(receipt.order, form)
+    if not (wish.lines or wish.parcels or wish.everything):
+        form.add_error("", _("Choose what is given back."))
+        return _page(request, receipt, form)
     key, confirmed = form.inputs.first("request")[:100], form.inputs.first("confirmed")
     if not key:
         return _page(request, receipt, form, _preview(receipt.order, wish, form))
