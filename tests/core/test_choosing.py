@@ -126,24 +126,25 @@ def test_platform_coupons_in_groups_over_the_same_lines_are_reckoned_in_turn() -
 
 
 def test_platform_coupons_over_different_lines_are_priced_line_by_line() -> None:
-    """Half of the novel alone is less than 30 off, though half of everything would be more."""
+    """Half of the novel is the most by itself, but less than 33 off once the first coupon has made it cheaper."""
     groups = [CartRules(stacking_group=name) for name in "ab"]
     some = [
         right("amount", AmountOff(1_000), rules=groups[0]),
         right("half", PercentOff(5_000), rules=groups[1], scope=Scope(Selection(products=("novel",)))),
-        right("more", AmountOff(3_000), rules=groups[1]),
+        right("more", AmountOff(3_300), rules=groups[1]),
     ]
-    quote = choose(cart(line("bowl", 6_000), line("novel", 4_000)), some, NOW)
-    assert ([one.right.key for one in quote.applied], quote.saving) == (["amount", "more"], 4_000)
+    quote = choose(cart(line("bowl", 3_000), line("novel", 7_000)), some, NOW)
+    assert ([one.right.key for one in quote.applied], quote.saving) == (["amount", "more"], 4_300)
 
 
-@pytest.mark.parametrize(("threshold_base", "saving"), [("after_earlier", 0), ("list_price", 1_200)])
+@pytest.mark.parametrize(("threshold_base", "saving"), [("after_earlier", 500), ("list_price", 1_200)])
 def test_points_are_taken_before_free_shipping_asks_for_what_is_left(
     threshold_base: Literal["after_earlier", "list_price"], saving: int
 ) -> None:
     of = cart(line("bowl", 5_000), parcels=(Parcel(NOODLES, 1_200),), points=2_000)
     rules = CartRules(threshold_base=threshold_base)
-    quote = choose(of, [right("free", FreeShipping(), minimum_spend=4_000, rules=rules)], NOW)
+    some = [right("free", FreeShipping(), minimum_spend=4_000, rules=rules), right("less", FreeShipping(500))]
+    quote = choose(of, some, NOW)
     assert (quote.saving, quote.points, quote.total) == (saving, 2_000, 4_200 - saving)
 
 
