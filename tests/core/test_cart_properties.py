@@ -75,6 +75,7 @@ def check(cart: Cart, quote: Quote) -> None:
         borne = sum(share.platform_amount for share in (*applied.lines, *applied.parcels))
         assert abs(borne * 10_000 - applied.amount * funding.platform_basis_points) <= 5_000
         for share in applied.lines:
+            assert all(count > 0 for _amount, count in (*share.units, *share.platform))
             for _whole, part, _count in aligned(share.units, share.platform):
                 assert 0 <= part <= _whole
             for place, unit in enumerate(units_of(share.units)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,7 @@ from tearline.core import choosing, combining
 from tearline.core.cart import SHIPPING, Cart, Parcel, Right, candidates
 from tearline.core.choosing import MOST_TOUCHED, choose
 from tearline.core.combining import MOST_WORK, Best
-from tearline.core.offers import AmountOff, CartRules, FreeShipping, PercentOff
+from tearline.core.offers import AmountOff, CartRules, FreeShipping, PercentOff, Scope, Selection
 from tearline.core.pricing import apply_all, combine
 from tests.core.carts import BOOKS, NOODLES, NOW, any_cart, any_rights, cart, line, right
 from tests.core.test_cart_properties import best_by_trying_all, check
@@ -122,3 +123,55 @@ def test_platform_coupons_in_groups_over_the_same_lines_are_reckoned_in_turn() -
         ("own", 1_000), ("amount", 1_000), ("tenth", 900), ("half", 2_000),
     ]  # fmt: skip
     assert quote.is_best
+
+
+def test_platform_coupons_over_different_lines_are_priced_line_by_line() -> None:
+    """Half of the novel is the most by itself, but less than 33 off once the first coupon has made it cheaper."""
+    groups = [CartRules(stacking_group=name) for name in "ab"]
+    some = [
+        right("amount", AmountOff(1_000), rules=groups[0]),
+        right("half", PercentOff(5_000), rules=groups[1], scope=Scope(Selection(products=("novel",)))),
+        right("more", AmountOff(3_300), rules=groups[1]),
+    ]
+    quote = choose(cart(line("bowl", 3_000), line("novel", 7_000)), some, NOW)
+    assert ([one.right.key for one in quote.applied], quote.saving) == (["amount", "more"], 4_300)
+
+
+@pytest.mark.parametrize(("threshold_base", "saving"), [("after_earlier", 500), ("list_price", 1_200)])
+def test_points_are_taken_before_free_shipping_asks_for_what_is_left(
+    threshold_base: Literal["after_earlier", "list_price"], saving: int
+) -> None:
+    of = cart(line("bowl", 5_000), parcels=(Parcel(NOODLES, 1_200),), points=2_000)
+    rules = CartRules(threshold_base=threshold_base)
+    some = [right("free", FreeShipping(), minimum_spend=4_000, rules=rules), right("less", FreeShipping(500))]
+    quote = choose(of, some, NOW)
+    assert (quote.saving, quote.points, quote.total) == (saving, 2_000, 4_200 - saving)
+
+
+def test_where_a_combination_would_touch_too_many_lines_what_is_worth_most_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choosing, "MOST_TOUCHED", 2)
+    amounts = {"a": 1_000, "b": 5_000, "c": 4_000}
+    some = [right(name, AmountOff(amount), rules=in_group(name)) for name, amount in amounts.items()]
+    quote = choose(cart(line("bowl", 10_000)), some, NOW)
+    assert ([one.right.key for one in quote.applied], quote.is_best) == (["b", "c"], False)
+
+
+@pytest.mark.parametrize(("limit", "saving"), [(2, 5_000), (MOST_WORK, 7_500)])
+def test_a_merchants_combinations_that_are_not_looked_at_are_owned_up_to(
+    limit: int, saving: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What saves most by itself leaves too little for the other group's coupon; two lesser ones save more."""
+    monkeypatch.setattr(combining, "MOST_WORK", limit)
+    some = [
+        right("most", AmountOff(5_000), NOODLES, rules=in_group("a")),
+        right("less", AmountOff(3_000), NOODLES, rules=in_group("a")),
+        right("then", AmountOff(4_500), NOODLES, rules=in_group("b"), minimum_spend=6_000),
+    ]
+    quote = choose(cart(line("bowl", 10_000)), some, NOW)
+    assert (quote.saving, quote.is_best) == (saving, limit == MOST_WORK)
+
+
+def in_group(name: str) -> CartRules:
+    return CartRules(stacking_group=name, threshold_base="after_earlier")
