@@ -7,7 +7,7 @@ that a new page is looked at, too, or the test says that nothing leads to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,6 @@ from tearline.waitingroom.actions import move_room
 from tearline.web.access import CONSOLE_COOKIE, COUNTER_COOKIE
 from tearline.web.app import create_app
 from tearline.web.ui.page import LANGUAGE_COOKIE
-from tests.browser.chromium import chromium
 from tests.browser.demo import SALE, Demo, links, seen_in, sign_in
 from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, Scene, View, faults
@@ -124,11 +123,10 @@ class Visitors:
             return [line for scene in scenes for line in await faults(page, self.demo.address, scene, view)]
 
 
-@pytest.fixture(scope="module")
-async def visitors(demo: Demo) -> AsyncIterator[Visitors]:
-    """To look at the demo's pages with; a browser takes seconds to start."""
-    async with chromium() as browser:
-        yield Visitors(demo, browser)
+@pytest.fixture
+def visitors(demo: Demo, browser: Browser) -> Visitors:
+    """To look at the demo's pages with."""
+    return Visitors(demo, browser)
 
 
 async def test_pages_of_the_shop_for_a_visitor(demo: Demo, visitors: Visitors) -> None:
