@@ -16,7 +16,7 @@ from uuid import uuid4
 import pyotp
 import pytest
 from argon2 import PasswordHasher
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import text
 
 from tearline.cli.demo import seed
@@ -87,9 +87,11 @@ async def first_product(page: Page) -> None:
 
 async def fill_cart(page: Page) -> None:
     """Put what stands first on the shelf into the cart, and look at that."""
+    count = page.locator(".cart-link .count")
+    before = int(await count.inner_text()) if await count.count() else 0
     for place in range(3):
         await page.locator(".product-card button").nth(place).click()
-        await page.locator("#toasts .toast").first.wait_for()
+    await expect(count).to_have_text(str(before + 3))
     await page.locator(".cart-link").click()
     await page.locator("#receipt").wait_for()
 
