@@ -13,7 +13,9 @@ from sqlalchemy import func, select
 
 from tearline.campaigns.model import Campaign, Claim, Prize
 from tearline.catalogue.reads import UnknownKeys, products_of, unknown_keys
+from tearline.checkout.model import CartOrder, CartRefund, SettlementEntry
 from tearline.cli.demo import SIGN_INS, seed
+from tearline.cli.demo.cart_orders import ORDERS
 from tearline.cli.demo.catalogue_data import BRANDS, CATEGORIES, PRODUCTS
 from tearline.cli.demo.clauses import CLAUSES
 from tearline.cli.demo.definitions import OFFERS
@@ -68,6 +70,11 @@ async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
         assert await count(Claim) >= 4_000
         assert await count(Redemption) >= 300
         assert await count(Reversal) >= 10
+        assert await count(CartOrder) == ORDERS + 1
+        assert await count(CartRefund) >= 10
+        assert await count(SettlementEntry) >= 500
+        coupons_used = select(func.count()).where(Redemption.way == "checkout")
+        assert (await connection.scalar(coupons_used) or 0) >= 30
         now = await connection.scalar(select(func.now()))
         campaigns = {
             row.code: (row.state, window_state(row.starts_at, row.ends_at, now))
@@ -163,8 +170,12 @@ async def test_staff_sign_in_as_printed(seeded: Database) -> None:
 async def test_tills_get_the_past_answers_again(seeded: Database) -> None:
     async with seeded.connection() as connection:
         rows = (await connection.execute(select(TillRequest.answer))).scalars().all()
-        redemptions = await connection.scalar(select(func.count()).select_from(Redemption))
-        reversals = await connection.scalar(select(func.count()).select_from(Reversal))
+        # What was used in a cart no till has asked for.
+        at_counters = select(Redemption.id).where(Redemption.way != "checkout")
+        redemptions = await connection.scalar(select(func.count()).select_from(at_counters.subquery()))
+        reversals = await connection.scalar(
+            select(func.count()).select_from(Reversal).where(Reversal.redemption_id.in_(at_counters))
+        )
 
     answers = [msgspec.convert(row, CounterAnswer, strict=False) for row in rows]
     actions = Counter(answer.action for answer in answers)

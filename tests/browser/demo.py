@@ -32,7 +32,8 @@ REACHED_OTHERWISE = {
     "/console/campaigns/{campaign_id:uuid}/items/new", "/console/offers/{offer_id:uuid}/pool",
     "/console/pools/{pool_id:uuid}/upload", "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}",
     "/console/campaigns/{campaign_id:uuid}/items/{item_id:uuid}/quantity",
-    "/merchant/prepared/{hold_id:uuid}",
+    "/market/checkout", "/market/cart/coupons", "/market/orders/{number:str}", "/market/orders/{number:str}/return",
+    "/merchant/prepared/{hold_id:uuid}", "/console/cart-orders/{number:str}/refund",
     "/gate/{code:str}", "/gate/{code:str}/draw", "/gate/{code:str}/done",
     "/gate/{code:str}/bypass/{token:str}",
 }  # fmt: skip
@@ -42,6 +43,7 @@ NO_PAGES = {
     # Parts of pages, files, and addresses that send on to another.
     "/wallet/{coupon_id:uuid}/ticket", "/wallet/{coupon_id:uuid}/qr.svg", "/c/{code:str}/claims",
     "/c/{code:str}/orders", "/orders/{order_id:uuid}/now",
+    "/market/cart/code",
     "/merchant/service-worker.js", "/console/now", "/console/campaigns/{campaign_id:uuid}/now",
     "/console/campaigns/{campaign_id:uuid}/plots", "/console/rooms/{room_id:uuid}/now",
     "/console/rooms/{room_id:uuid}/plots", "/console/members/{member_id:uuid}/phone",
@@ -49,7 +51,8 @@ NO_PAGES = {
     "/console/pools/{pool_id:uuid}/now", "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/now",
     "/console/pools/{pool_id:uuid}/files/{file_id:uuid}/outcomes", "/console/pools/template",
     "/console/catalogue/templates/{kind:str}",
-    "/console/merchants/{merchant_id:uuid}/statement/file",
+    "/console/merchants/{merchant_id:uuid}/statement/file", "/console/settlement/file",
+    "/console/merchants/{merchant_id:uuid}/settlement/file", "/merchant/settlement/file",
     "/console/pools/{pool_id:uuid}/hand-backs/{hand_back_id:uuid}",
     "/console/staff/{staff_id:uuid}/password", "/console/account/language", "/console/account/password",
     "/gate/{code:str}/leave", "/gate/{code:str}/return", "/gate/keys.json",

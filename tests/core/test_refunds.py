@@ -151,6 +151,12 @@ def test_what_cannot_be_given_back(wish: Wish, answer: No) -> None:
     assert refund(order, Remaining.of(order), wish) == answer
 
 
+def test_all_parcels_of_a_merchant_come_back_together() -> None:
+    order = order_of(cart(line("a", 100), parcels=(Parcel(NOODLES, 0), Parcel(NOODLES, 500))))
+    one, remaining = given_back(order, Remaining.of(order), Wish(parcels=(NOODLES,)))
+    assert (one.amount, [left.quantity for left in remaining.parcels]) == (500, [0, 0])
+
+
 def test_nothing_is_given_back_twice() -> None:
     order = order_of(cart(line("a", 100, 3), parcels=(Parcel(NOODLES, 500),)))
     _one, remaining = given_back(order, Remaining.of(order), Wish({"a": 2}, (NOODLES, NOODLES)))
@@ -229,14 +235,19 @@ def test_a_minimum_is_of_the_lines_in_its_scope() -> None:
     assert [one.reclaimed for one in steps(order, Wish({"c": 1}), Wish({"b": 1}))] == [0, 600]
 
 
-@pytest.mark.parametrize(("minimum", "reclaimed"), [(6_000, 0), (6_001, 1_200)])
-def test_a_minimum_after_earlier_layers_is_of_what_earlier_rights_leave(minimum: int, reclaimed: int) -> None:
+@pytest.mark.parametrize(
+    ("rules", "minimum", "reclaimed"),
+    [(LEFT, 6_000, 0), (LEFT, 6_001, 1_200), (RECOMPUTE, 10_000, 0), (RECOMPUTE, 10_001, 1_200)],
+)
+def test_a_minimum_is_of_list_prices_or_of_what_earlier_rights_leave(
+    rules: CartRules, minimum: int, reclaimed: int
+) -> None:
     """40 off the bowls leave 60 of each; shipping and points come later and do not count."""
     of = cart(line("a", 10_000, 2), parcels=(Parcel(NOODLES, 1_000),), points=1_000)
     order = order_of(
         of,
         right("m", AmountOff(8_000), NOODLES),
-        right("p", PercentOff(2_000), minimum_spend=minimum, rules=LEFT),
+        right("p", PercentOff(2_000), minimum_spend=minimum, rules=rules),
         right("s", FreeShipping()),
     )
     assert steps(order, Wish({"a": 1}))[0].reclaimed == reclaimed

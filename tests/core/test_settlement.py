@@ -86,6 +86,22 @@ def test_points_are_borne_by_the_platform_and_by_no_offer() -> None:
     assert all(share.right == POINTS and share.units == share.platform for share in shares)
 
 
+@pytest.mark.parametrize(("is_included", "paid", "sold"), [(True, 900, -1_000), (False, 1_080, -1_180)])
+def test_tax_on_top_is_paid_to_the_merchant(is_included: bool, paid: int, sold: int) -> None:
+    of = cart(line("bowl", 1_000, tax_basis_points=2_000), prices_include_tax=is_included)
+    order = order_of(of, right("a", AmountOff(100)))
+    payment = balanced(payment_entries(order))
+    assert payment == [
+        Entry(0, "customer", NOODLES, paid, "bowl"),
+        Entry(0, "platform", NOODLES, 100, "bowl", FIRST),
+        Entry(0, "merchant", NOODLES, sold, "bowl"),
+    ]
+    one, _nothing = given_back(order, Remaining.of(order), EVERYTHING)
+    assert balanced(refund_entries(order, one)) == [
+        Entry(0, entry.account, NOODLES, -entry.amount, "bowl", entry.offer_id) for entry in payment
+    ]
+
+
 def test_a_refund_is_the_mirror_of_its_units() -> None:
     of = cart(line("bowl", 1_000, 3, tax_basis_points=500), prices_include_tax=False)
     order = order_of(of, right("a", AmountOff(1_000), funding=Funding(5_000, 5_000)))

@@ -126,7 +126,7 @@ def known_parameters(callers: Callers, label: str) -> dict[str, str]:
     world, sale = callers.world, SOLD[0]
     if "/items" in label or label.endswith(("/orders", "/sales")):
         return {"code": sale.code, "item_id": str(sale.items[0])}
-    if label.endswith("/statements"):
+    if label.endswith(("/statements", "/settlement")):
         return {"merchant_id": str(sale.merchant_id)}
     if label.endswith(("/suspend", "/archive", "/pause", "/close", "/block")):
         return {"merchant_id": str(callers.other_merchant_id), "store_id": str(callers.other_store_id)}
@@ -253,6 +253,19 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     call("POST /api/v1/catalogue/brands/file", callers.operator, 200, **sheet)
     for path in ("products", "categories", "brands"):
         call(f"GET /api/v1/catalogue/{path}", callers.operator, 200)
+    merchant = {"path": {"merchant_id": str(callers.world.merchant_id)}}
+    correction = {"amount": -500, "currency": "HKD", "note": "Documented"}
+    call(
+        "POST /api/v1/merchants/{merchant_id}/settlement/adjustments",
+        callers.operator,
+        201,
+        json=correction,
+        **merchant,
+    )
+    call("GET /api/v1/merchants/{merchant_id}/settlement/entries", callers.till, 200, **merchant)
+    period = {"currency": "HKD", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00+08:00"}
+    call("GET /api/v1/settlement", callers.operator, 200, params=period)
+    call("GET /api/v1/merchants/{merchant_id}/settlement", callers.till, 200, params=period, **merchant)
     for path in ("merchants", "offers", "campaigns", "rooms", "members", "pools", "voucher-orders", "orders"):
         call(f"GET /api/v1/{path}", callers.operator, 200)
 

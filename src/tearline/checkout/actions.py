@@ -51,6 +51,7 @@ from tearline.offers.model import Offer
 HOLD_LASTS = timedelta(minutes=15)
 LONGEST_HOLD = timedelta(hours=2)
 COLLECTORS = ("platform", "merchant")
+LONGEST_REASON = 500
 _LONGEST_REFERENCE = 200
 
 
@@ -313,7 +314,7 @@ async def refund_order(
     Raises:
         Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``.
     """
-    if reason is not None and (problem := check_text(reason, maximum=500)):
+    if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
         raise Refusal("invalid", fields={"reason": problem})
     order = await lock_order(tx, actor, number)
     if idempotency_key is not None:

@@ -21,7 +21,7 @@ from tearline.i18n import _
 from tearline.merchants.audit import record_audit
 from tearline.merchants.model import Merchant
 
-_LONGEST_NOTE = 500
+LONGEST_NOTE = 500
 
 
 async def write_entries(
@@ -76,7 +76,7 @@ async def adjust(
         problems["amount"] = _("Give an amount above or below zero.")
     if currency not in CURRENCY_EXPONENTS:
         problems["currency"] = _("We do not know this currency.")
-    problem = check_text(note, maximum=_LONGEST_NOTE)
+    problem = check_text(note, maximum=LONGEST_NOTE)
     if problem is not None:
         problems["note"] = problem
     if problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -29,6 +29,7 @@ _PROMOTIONS = """
     WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
     ORDER BY offer.id
 """
+_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS}")
 _FIRST_ORDER = text(f"SELECT {_IS_FIRST_ORDER}")
 # Round trips are what a quote's time goes to: these questions are asked in one.
 _FACTS = text(f"""
@@ -177,6 +178,15 @@ def _sorted_out(
         if asked not in seen
     ]
     return usable, unusable, named
+
+
+async def promotions_of(
+    connection: AsyncConnection, merchant_ids: Collection[UUID], book: OfferBook
+) -> list[CartOffer]:
+    """The offers of these merchants that lower the prices of carts by themselves, over or not yet begun ones too."""
+    rows = (await connection.execute(_PROMOTIONS_OF, {"merchant_ids": list(merchant_ids)})).all()
+    offers = await book.of(connection, {row.id: row.version for row in rows})
+    return [offers[row.id] for row in rows]
 
 
 async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:

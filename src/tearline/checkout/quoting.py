@@ -12,9 +12,9 @@ from tearline.checkout.loading import Loaded, load
 from tearline.checkout.offers import OfferBook
 from tearline.checkout.requests import CartRequest, check
 from tearline.core.cart import Right, candidates
-from tearline.core.choosing import choose, saved_by
+from tearline.core.choosing import choose
 from tearline.core.hints import Hint, Qualification, hints, qualify
-from tearline.core.pricing import Quote, price
+from tearline.core.pricing import Quote, State, amount_of, price
 from tearline.core.tax import Taxes, taxes
 
 
@@ -73,7 +73,8 @@ def _in_order(request: CartRequest, loaded: Loaded, now: datetime) -> list[Right
 
     named = sorted((one for one in loaded.rights if not one.is_promotion), key=place_of)
     promotions, _skipped = candidates(loaded.cart, [one for one in loaded.rights if one.is_promotion], now)
-    promotions.sort(key=lambda one: -(saved_by(loaded.cart, one) or 0))
+    start = State.of(loaded.cart)
+    promotions.sort(key=lambda one: -(amount_of(loaded.cart, start, one) or 0))
     return [*named, *(one.right for one in promotions)]
 
 

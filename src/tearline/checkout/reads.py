@@ -33,6 +33,7 @@ class OrderCoupon:
     Attributes:
         coupon_id, code: None for a promotion.
         outcome: what a refund made of the coupon: ``returned``, ``reissued``, ``forfeited``; None while it is used.
+        holder_id: the member in whose wallet the coupon is.
     """
 
     key: str
@@ -42,6 +43,7 @@ class OrderCoupon:
     coupon_id: UUID | None = None
     code: str | None = None
     outcome: str | None = None
+    holder_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,19 @@ def orders_list(actor: Actor, now: datetime) -> AnySelect:
 
 
 async def member_orders(
-    connection: AsyncConnection, member_id: UUID, now: datetime, *, limit: int = 50
+    connection: AsyncConnection,
+    member_id: UUID,
+    now: datetime,
+    *,
+    reference: str | None = None,
+    limit: int = 50,
 ) -> Sequence[AnyRow]:
-    """A member's orders, newest first: number, order_state, total, refunded, currency, created_at."""
-    rows = await connection.execute(
+    """A member's orders, newest first: number, order_state, total, refunded, currency, created_at.
+
+    Args:
+        reference: only those of which the shop's own name is this.
+    """
+    query = (
         select(
             CartOrder.number,
             state_at(now).label("order_state"),
@@ -159,7 +170,19 @@ async def member_orders(
         .order_by(CartOrder.id.desc())
         .limit(limit)
     )
-    return rows.all()
+    if reference is not None:
+        query = query.where(CartOrder.reference == reference)
+    return (await connection.execute(query)).all()
+
+
+async def number_by_key(connection: AsyncConnection, member_id: UUID, idempotency_key: str) -> str | None:
+    """The number of the member's order that was placed with a key; None when none was."""
+    number: str | None = await connection.scalar(
+        select(CartOrder.number).where(
+            CartOrder.member_id == member_id, CartOrder.idempotency_key == idempotency_key
+        )
+    )
+    return number
 
 
 async def _row(connection: AsyncConnection, which: ColumnElement[bool]) -> Row[Any]:
@@ -209,7 +232,7 @@ async def _coupons(
     if not frozen.rights:
         return ()
     found = await connection.execute(
-        select(CartOrderCoupon.coupon_id, CartOrderCoupon.outcome, Coupon.code)
+        select(CartOrderCoupon.coupon_id, CartOrderCoupon.outcome, CartOrderCoupon.holder_id, Coupon.code)
         .join(Coupon, and_(Coupon.member_id == CartOrderCoupon.holder_id, Coupon.id == CartOrderCoupon.coupon_id))
         .where(CartOrderCoupon.member_id == row.member_id, CartOrderCoupon.order_id == row.id)
     )  # fmt: skip
@@ -230,6 +253,7 @@ async def _coupons(
                 coupon.coupon_id if coupon else None,
                 coupon.code if coupon else None,
                 coupon.outcome if coupon else None,
+                coupon.holder_id if coupon else None,
             )
         )
     return tuple(views)

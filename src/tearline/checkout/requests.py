@@ -14,7 +14,7 @@ from tearline.i18n import _
 MOST_LINES = 500
 MOST_QUANTITY = 10_000
 """Units of one line."""
-MOST_NAMED = 50
+MOST_NAMED = 20
 """Codes, and coupons, that one cart names."""
 LONGEST_KEY = 100
 MOST_CATEGORIES = 50

@@ -1,4 +1,4 @@
-"""A merchant's settlement as a file: a workbook with every entry, or a document to print with the sums."""
+"""Settlement as files: of a merchant a workbook with every entry, or a document to print; of all a row for each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.checkout.statements import (
     KINDS,
     Figures,
-    Group,
+    MerchantTotals,
     OfferLine,
     Settlement,
     Totals,
     entry_lines,
     read_only,
     settlement,
+    settlement_of_all,
 )
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
@@ -86,6 +87,55 @@ def as_pdf(drawn: Settlement, language: str) -> bytes:
     return paper_pdf.as_pdf(_paper(drawn, language), _tables(drawn, language))
 
 
+async def overview_file(
+    database: Database,
+    actor: Actor,
+    currency: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    time_zone: str,
+    *,
+    kind: Literal["xlsx", "pdf"],
+    language: str,
+) -> tuple[str, bytes]:
+    """What each merchant and the platform owe each other, as a file: its name and content.
+
+    Raises:
+        Refusal: as ``settlement_of_all``.
+    """
+    async with database.connection() as connection:
+        found = await settlement_of_all(connection, actor, currency, starts_at, ends_at)
+    head = [
+        *period_of(starts_at, ends_at, time_zone, language),
+        (translate(language, _("Currency")), currency),
+    ]
+    paper = Paper(_("Settlement"), currency, currency, time_zone, ends_at, language, head)
+    rows = [_overview_cells(one, language) for one in found]
+    whole = sum((one.totals for one in found), Totals())
+    name, corrections = translate(language, _("Total")), Amount(whole.adjustments)
+    total = (name, corrections, *_figure_cells(whole.of(), whole.payable))
+    table = Table(_("Merchants"), _OVERVIEW_COLUMNS, rows, total)
+    first_day = starts_at.astimezone(ZoneInfo(time_zone)).date()
+    content = await asyncio.to_thread(_overview, paper, table, kind)
+    return f"settlement-{currency}-{first_day}.{kind}", content
+
+
+def _overview(paper: Paper, table: Table, kind: str) -> bytes:
+    if kind == "pdf":
+        from tearline.sales import paper_pdf
+
+        return paper_pdf.as_pdf(paper, [table])
+    workbook = Workbook(paper)
+    workbook.write(table, with_head=True)
+    return workbook.close()
+
+
+def _overview_cells(one: MerchantTotals, language: str) -> Sequence[Cell]:
+    name = f"{localised(one.merchant_names, language)} ({one.merchant_code})"
+    totals = one.totals
+    return name, Amount(totals.adjustments), *_figure_cells(totals.of(), totals.payable)
+
+
 async def _workbook(connection: AsyncConnection, actor: Actor, drawn: Settlement, language: str) -> bytes:
     """The settlement as a workbook: its sums, by day, by offer, and every entry, read and written bit by bit."""
     lines = entry_lines(actor, drawn.merchant_id, drawn.currency, drawn.starts_at, drawn.ends_at)
@@ -131,6 +181,11 @@ _FIGURE_COLUMNS = _amounts(
     _("Payable"),
 )  # fmt: skip
 _SUMMARY_COLUMNS = (Column("", 30, 36), Column(_("Count"), 10, 16, is_number=True), *_FIGURE_COLUMNS)
+_OVERVIEW_COLUMNS = (
+    Column(_("Merchant"), 40, 34),
+    Column(_("Adjustments"), 17, 21, is_number=True),
+    *_FIGURE_COLUMNS,
+)
 _DAY_COLUMNS = (Column(_("Day"), 30, 24), Column(_("Kind"), 16, 28), *_FIGURE_COLUMNS)
 _OFFER_COLUMNS = (
     Column(_("Offer code"), 30, 24),
@@ -157,14 +212,14 @@ def _summary(drawn: Settlement, language: str) -> Table:
     rows: list[Sequence[Cell]] = []
     totals = drawn.totals
     for collector, collector_name in COLLECTOR_NAMES.items():
-        groups = [(kind, totals.groups.get(Group(kind, collector))) for kind in KINDS]
-        found = [(kind, figures) for kind, figures in groups if figures is not None]
-        if found:
+        if not totals.only(collected_by=collector).is_empty:
             rows.append((translate(language, collector_name),))
-        for kind, figures in found:
-            one = Totals({Group(kind, collector): figures})
-            name = translate(language, KIND_NAMES[kind])
-            rows.append((name, figures.count, *_figure_cells(figures, one.payable)))
+        for kind in KINDS:
+            of_kind = totals.only(kind, collector)
+            if not of_kind.is_empty:
+                figures = of_kind.of()
+                name = translate(language, KIND_NAMES[kind])
+                rows.append((name, figures.count, *_figure_cells(figures, of_kind.payable)))
     corrections = totals.of("adjustment")
     if corrections.count:
         name = translate(language, KIND_NAMES["adjustment"])
@@ -178,10 +233,9 @@ def _days(drawn: Settlement, language: str) -> Table:
     rows: list[Sequence[Cell]] = []
     for line in drawn.days:
         for kind in KINDS:
-            groups = {group: figures for group, figures in line.totals.groups.items() if group.kind == kind}
-            if not groups:
+            of_kind = line.totals.only(kind)
+            if of_kind.is_empty:
                 continue
-            of_kind = Totals(groups)
             name = translate(language, KIND_NAMES[kind])
             if kind == "adjustment":
                 rows.append((line.day, name, *[None] * 5, Amount(of_kind.adjustments)))

@@ -76,16 +76,23 @@ class Totals:
 
     groups: Mapping[Group, Figures] = field(default_factory=dict)
 
+    def only(self, kind: str | None = None, collected_by: str | None = None) -> Totals:
+        """Those of a kind, or of who took the money."""
+        return Totals(
+            {
+                group: figures
+                for group, figures in self.groups.items()
+                if kind in (group.kind, None) and collected_by in (group.collected_by, None)
+            }
+        )
+
     def of(self, kind: str | None = None, collected_by: str | None = None) -> Figures:
-        """The figures of all groups of a kind, or of who took the money, or of all but adjustments."""
-        chosen = [
-            figures
-            for group, figures in self.groups.items()
-            if kind in (group.kind, None)
-            and collected_by in (group.collected_by, None)
-            and (kind == "adjustment" or group.kind != "adjustment")
-        ]
-        return sum(chosen, Figures())
+        """The figures of all groups of a kind, or of who took the money; of all but adjustments without a kind."""
+        chosen = self.only(kind, collected_by).groups.items()
+        return sum(
+            (figures for group, figures in chosen if kind is not None or group.kind != "adjustment"),
+            Figures(),
+        )
 
     @property
     def adjustments(self) -> int:
@@ -231,6 +238,20 @@ async def settlement_of_all(
     return [MerchantTotals(one.id, one.code, one.names, Totals(sums[one.id])) for one in merchants]
 
 
+async def merchant_of_settlement(connection: AsyncConnection, actor: Actor, merchant_id: UUID) -> AnyRow:
+    """Whose settlement it is: id, code, names.
+
+    Raises:
+        Refusal: ``not_allowed``, ``not_found``.
+    """
+    _whose(actor, merchant_id)
+    query = select(Merchant.id, Merchant.code, Merchant.names).where(Merchant.id == merchant_id)
+    merchant = (await connection.execute(query)).one_or_none()
+    if merchant is None:
+        raise Refusal("not_found")
+    return merchant
+
+
 async def settlement(
     connection: AsyncConnection,
     actor: Actor,
@@ -245,13 +266,8 @@ async def settlement(
     Raises:
         Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins.
     """
-    _whose(actor, merchant_id)
     _check(starts_at, ends_at)
-    merchant = (
-        await connection.execute(select(Merchant.code, Merchant.names).where(Merchant.id == merchant_id))
-    ).one_or_none()
-    if merchant is None:
-        raise Refusal("not_found")
+    merchant = await merchant_of_settlement(connection, actor, merchant_id)
     local_day = func.date(func.timezone(time_zone, SettlementEntry.occurred_at)).label("day")
     rows = await connection.execute(
         _figures(merchant_id, currency, starts_at, ends_at, local_day).order_by(local_day)

@@ -173,16 +173,9 @@ def refund(order: FrozenOrder, remaining: Remaining, wish: Wish) -> tuple[Refund
     counts = _counts(order, remaining, wish)
     if isinstance(counts, No):
         return counts
-    lines = [
-        _Part.of(frozen, left, count)
-        for frozen, left, count in zip(order.lines, remaining.lines, counts[: len(order.lines)], strict=True)
-    ]
-    parcels = [
-        _Part.of(frozen, left, count)
-        for frozen, left, count in zip(
-            order.parcels, remaining.parcels, counts[len(order.lines) :], strict=True
-        )
-    ]
+    first_parcel = len(order.lines)
+    lines = _apart(order.lines, remaining.lines, counts[:first_parcel])
+    parcels = _apart(order.parcels, remaining.parcels, counts[first_parcel:])
     _take_back(order, lines, parcels)
     then = Remaining(tuple(part.left for part in lines), tuple(part.left for part in parcels))
     is_included = order.prices_include_tax
@@ -208,28 +201,29 @@ def refund(order: FrozenOrder, remaining: Remaining, wish: Wish) -> tuple[Refund
 def _counts(order: FrozenOrder, remaining: Remaining, wish: Wish) -> list[int] | No:
     """How many units of each line, then of each parcel, are to be given back."""
     left = [one.quantity for one in (*remaining.lines, *remaining.parcels)]
-    counts = left if wish.everything else [0] * len(left)
-    if not wish.everything:
-        places = {line.key: place for place, line in enumerate(order.lines)}
-        for key, count in wish.lines.items():
-            assert count >= 0, "nobody takes back a refund"
-            if key not in places:
-                return No("not_found", {"line": key})
-            if count > left[places[key]]:
-                return No("refund_too_large", {"line": key, "left": str(left[places[key]])})
-            counts[places[key]] = count
-        for merchant_id in wish.parcels:
-            own = [
-                place
-                for place, parcel in enumerate(order.parcels, len(order.lines))
-                if parcel.merchant_id == merchant_id
-            ]
-            if not own:
-                return No("not_found", {"merchant_id": str(merchant_id)})
-            if not any(left[place] for place in own):
-                return No("refund_too_large", {"merchant_id": str(merchant_id), "left": "0"})
-            for place in own:
-                counts[place] = left[place]
+    if wish.everything:
+        return left if any(left) else No("nothing_to_refund")
+    counts = [0] * len(left)
+    places = {line.key: place for place, line in enumerate(order.lines)}
+    for key, count in wish.lines.items():
+        assert count >= 0, "nobody takes back a refund"
+        if key not in places:
+            return No("not_found", {"line": key})
+        if count > left[places[key]]:
+            return No("refund_too_large", {"line": key, "left": str(left[places[key]])})
+        counts[places[key]] = count
+    for merchant_id in wish.parcels:
+        own = [
+            place
+            for place, parcel in enumerate(order.parcels, len(order.lines))
+            if parcel.merchant_id == merchant_id
+        ]
+        if not own:
+            return No("not_found", {"merchant_id": str(merchant_id)})
+        if not any(left[place] for place in own):
+            return No("refund_too_large", {"merchant_id": str(merchant_id), "left": "0"})
+        for place in own:
+            counts[place] = left[place]
     return counts if any(counts) else No("nothing_to_refund")
 
 
@@ -250,10 +244,13 @@ class _Part:
     reversed: list[Reversed] = field(default_factory=list)
     reclaimed_tax: int = 0
 
-    @classmethod
-    def of(cls, frozen: FrozenLine, left: Left, count: int) -> _Part:
-        """Give the first units of what is left back."""
-        return cls(frozen, _cut(left, 0, count), _cut(left, count, left.quantity - count))
+
+def _apart(frozen: Sequence[FrozenLine], left: Sequence[Left], counts: Sequence[int]) -> list[_Part]:
+    """Take the first units of what is left, so many of each."""
+    return [
+        _Part(of, _cut(some, 0, count), _cut(some, count, some.quantity - count))
+        for of, some, count in zip(frozen, left, counts, strict=True)
+    ]
 
 
 def _cut(left: Left, skipped: int, count: int) -> Left:

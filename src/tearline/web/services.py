@@ -13,6 +13,7 @@ import phonenumbers
 from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
+from tearline.catalogue.shelf import ShelfWatch
 from tearline.checkout.offers import OfferBook
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
@@ -57,6 +58,8 @@ class Services:
     claim_desk: ClaimDesk
     redemption_desk: RedemptionDesk
     sale_desk: SaleDesk
+    cart_offers: OfferBook
+    """Offers as carts use them, by version."""
     payment_providers: dict[str, PaymentProvider]
     """By name; the first one takes new payments."""
     member_sign_in: SignInRules
@@ -72,10 +75,10 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
-    cart_offers: OfferBook
-    """Offers as carts use them, by version."""
     failed_lookups: CallerLimit
     """Keeps anybody from finding coupons by trying codes."""
+    shelf_watch: ShelfWatch
+    """Whether the market has anything to sell."""
     background: BackgroundWork
     """What goes on after its request was answered."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -155,6 +158,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
             cart_offers=OfferBook(),
             failed_lookups=failed_lookups,
+            shelf_watch=ShelfWatch(settings.currency),
             background=background_work,
         )
     finally:

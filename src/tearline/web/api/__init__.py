@@ -25,6 +25,7 @@ from tearline.web.api import (
     redemptions,
     rooms,
     sales,
+    settlement,
     voucher_orders,
 )
 from tearline.web.api.support import check_body, provide_actor, provide_member
@@ -96,6 +97,7 @@ _HANDLERS = [
     *pools.HANDLERS,
     *campaigns.HANDLERS,
     *sales.HANDLERS,
+    *settlement.HANDLERS,
     *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,

@@ -38,6 +38,7 @@ SUBJECT_NAMES = {
     "products": _("Products"),
     "categories": _("Categories"),
     "brands": _("Brands"),
+    "cart_order": _("Order of a cart"),
 }
 ACT_NAMES = {
     "campaign.archived": _("Campaign archived"),
@@ -50,6 +51,7 @@ ACT_NAMES = {
     "catalogue.categories_put": _("Categories put"),
     "catalogue.products_put": _("Products put"),
     "catalogue.products_withdrawn": _("Products withdrawn"),
+    "cart_order.refunded": _("Order of a cart refunded"),
     "code_pool.changed": _("Code pool changed"),
     "code_pool.codes_voided": _("Partner's codes cancelled"),
     "code_pool.created": _("Code pool created"),
@@ -98,6 +100,7 @@ ACT_NAMES = {
     "sale_item.changed": _("Voucher of a sale changed"),
     "sale_item.quantity_raised": _("More vouchers for sale"),
     "sale_item.removed": _("Voucher taken out of a sale"),
+    "settlement.adjusted": _("Settlement adjusted"),
     "staff.created": _("Account created"),
     "staff.disabled": _("Account shut"),
     "staff.enabled": _("Account opened again"),

@@ -36,6 +36,8 @@ NAVIGATION = (
     ("campaigns", "/console/campaigns", _("Campaigns"), "campaigns.read"),
     ("rooms", "/console/rooms", _("Waiting rooms"), "rooms.read"),
     ("orders", "/console/orders", _("Orders"), "sales.read"),
+    ("cart-orders", "/console/cart-orders", _("Cart orders"), "orders.read"),
+    ("settlement", "/console/settlement", _("Settlement"), "settlement.read"),
     ("offers", "/console/offers", _("Coupon library"), "offers.read"),
     ("catalogue", "/console/catalogue", _("Catalogue"), "catalogue.read"),
     ("pools", "/console/pools", _("Code pools"), "codes.read"),

@@ -75,8 +75,13 @@ def coupon_face(coupon: WalletCoupon, language: str, now: datetime, *, is_large:
 
 def days_left(coupon: WalletCoupon, now: datetime) -> int:
     """Days until the last one on which it can be used, in the offer's zone; 0 on that day itself."""
-    zone = ZoneInfo(coupon.ticket.time_zone)
-    last_day = (coupon.valid_until - timedelta(microseconds=1)).astimezone(zone).date()
+    return days_until(coupon.valid_until, coupon.ticket.time_zone, now)
+
+
+def days_until(valid_until: datetime, time_zone: str, now: datetime) -> int:
+    """Days until the last one before a coupon's end, in its offer's zone; 0 on that day itself."""
+    zone = ZoneInfo(time_zone)
+    last_day = (valid_until - timedelta(microseconds=1)).astimezone(zone).date()
     return (last_day - now.astimezone(zone).date()).days
 
 
