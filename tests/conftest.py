@@ -5,10 +5,12 @@ Every test may commit for real, and change the schema.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +21,7 @@ from psycopg import sql
 from pytest_httpserver import HTTPServer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.cli.demo import seed
 from tearline.db import Database, transaction
 from tearline.db.embedded import EmbeddedServer
 from tearline.merchants import passwords
@@ -29,6 +32,17 @@ hypothesis.settings.register_profile("tearline", deadline=None)
 hypothesis.settings.load_profile("tearline")
 # As in a web process: the collector need not walk again and again what stays to the end.
 gc.set_threshold(20_000, 20, 20)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A database with the demo's data, the API keys that were made with them, and what was reported meanwhile."""
+
+    name: str
+    url: str
+    keys: dict[str, str]
+    reports: list[tuple[str, int, int]]
+
 
 NOTHING_IS_KILLED = {"fsync": "off", "full_page_writes": "off"}
 """Of the session's server, which nobody kills: those that are killed are servers of their tests' own, as installed."""
@@ -81,6 +95,22 @@ def _let_in_quickly(url: str) -> None:
 def databases(server: EmbeddedServer) -> CleanDatabases:
     """The databases of the session's server that tests use one after the other."""
     return CleanDatabases(server)
+
+
+@pytest.fixture(scope="session")
+def seeded(databases: CleanDatabases, installed_hasher: PasswordHasher) -> Seeded:
+    """The demo's data, made once, which takes seconds. Tests only read them; who writes takes a copy."""
+    name = databases.take()
+    reports: list[tuple[str, int, int]] = []
+
+    async def fill() -> dict[str, str]:
+        async with Database(databases.url_of(name)) as database:
+            return await seed(database, lambda *report: reports.append(report))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", installed_hasher)
+        keys = asyncio.run(fill())
+    return Seeded(name, databases.url_of(name), keys, reports)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from tearline.members.model import Member
 from tearline.merchants.model import AuditEntry, Merchant, Staff, Store
 from tearline.merchants.passwords import is_right_password
 from tearline.offers.model import Offer
-from tests.databases import CleanDatabases
+from tests.conftest import Seeded
 
 pytestmark = pytest.mark.anyio
 
@@ -42,23 +42,20 @@ ART = Path(__file__).parents[2] / "frontend" / "art"
 PRODUCT_MERCHANTS = {product.key: product.merchant for product in PRODUCTS}
 
 
-def _ignore(step: str, done: int, total: int) -> None:
-    assert 0 <= done <= total, step
-
-
-@pytest.fixture(scope="module")
-async def seeded(databases: CleanDatabases) -> AsyncIterator[Database]:
-    """A seeded database that the tests of this module only read."""
-    name = databases.take()
-    async with Database(databases.url_of(name)) as database:
-        keys = await seed(database, _ignore)
-        assert len(keys) == 3
+@pytest.fixture
+async def demo(seeded: Seeded) -> AsyncIterator[Database]:
+    """The database with the demo's data."""
+    async with Database(seeded.url) as database:
         yield database
-    databases.give_back(name)
 
 
-async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
-    async with seeded.connection() as connection:
+def test_every_step_is_reported_and_keys_are_handed_over(seeded: Seeded) -> None:
+    assert len(seeded.keys) == 3
+    assert seeded.reports and all(0 <= done <= total for _step, done, total in seeded.reports)
+
+
+async def test_seeded_database_holds_what_is_promised(demo: Database) -> None:
+    async with demo.connection() as connection:
 
         async def count(table: type) -> int:
             return await connection.scalar(select(func.count()).select_from(table)) or 0
@@ -96,26 +93,26 @@ async def test_seeded_database_holds_what_is_promised(seeded: Database) -> None:
     assert promotions == {"HL-EVERY-300", "QP-LOCAL-10"}
 
 
-async def test_seeded_database_passes_the_audit(seeded: Database) -> None:
-    async with seeded.connection() as connection:
+async def test_seeded_database_passes_the_audit(demo: Database) -> None:
+    async with demo.connection() as connection:
         findings = await run_audit(connection)
 
     assert [finding for finding in findings if finding.breaches] == []
 
 
-async def test_second_seed_changes_nothing(seeded: Database) -> None:
+async def test_second_seed_changes_nothing(demo: Database) -> None:
     counted = select(func.count()).select_from(AuditEntry)
-    async with seeded.connection() as connection:
+    async with demo.connection() as connection:
         before = await connection.scalar(counted)
 
-    assert await seed(seeded, _ignore) == {}
+    assert await seed(demo, lambda step, done, total: None) == {}
 
-    async with seeded.connection() as connection:
+    async with demo.connection() as connection:
         assert await connection.scalar(counted) == before
 
 
-async def test_members_can_be_reached(seeded: Database) -> None:
-    async with seeded.connection() as connection:
+async def test_members_can_be_reached(demo: Database) -> None:
+    async with demo.connection() as connection:
         phones = list(await connection.scalars(select(Member.phone)))
 
     unreachable = [phone for phone in phones if not phonenumbers.is_valid_number(phonenumbers.parse(phone))]
@@ -124,9 +121,9 @@ async def test_members_can_be_reached(seeded: Database) -> None:
 
 
 async def test_first_member_has_every_kind_of_coupon_and_the_first_password_left(
-    seeded: Database,
+    demo: Database,
 ) -> None:
-    async with seeded.connection() as connection:
+    async with demo.connection() as connection:
         member_id = await connection.scalar(select(Member.id).where(Member.phone == DEMO_PHONE))
         wallet = set(await connection.scalars(select(Coupon.state).where(Coupon.member_id == member_id)))
         claimed = set(await connection.scalars(select(Claim.prize_id).where(Claim.member_id == member_id)))
@@ -136,7 +133,7 @@ async def test_first_member_has_every_kind_of_coupon_and_the_first_password_left
     assert welcome not in claimed
 
 
-async def test_what_offers_name_is_in_the_catalogue(seeded: Database) -> None:
+async def test_what_offers_name_is_in_the_catalogue(demo: Database) -> None:
     categories: set[str] = set()
     products: set[str] = set()
     for offer in OFFERS:
@@ -145,7 +142,7 @@ async def test_what_offers_name_is_in_the_catalogue(seeded: Database) -> None:
             products.update(selection.products)
             assert not selection.brands
         products.add(getattr(offer.benefit, "product", None) or "button")
-    async with seeded.connection() as connection:
+    async with demo.connection() as connection:
         unknown = await unknown_keys(connection, products=products, categories=categories, brands=())
         known = await products_of(connection, products)
     assert unknown == UnknownKeys([], [], [])
@@ -158,8 +155,8 @@ async def test_what_offers_name_is_in_the_catalogue(seeded: Database) -> None:
     assert known["siu-mai-basket"].categories == ("dim-sum", "food")
 
 
-async def test_staff_sign_in_as_printed(seeded: Database) -> None:
-    async with seeded.connection() as connection:
+async def test_staff_sign_in_as_printed(demo: Database) -> None:
+    async with demo.connection() as connection:
         hashes = {row.email: row.password_hash for row in await connection.execute(select(Staff))}
 
     for face, _path, user, password in SIGN_INS:
@@ -167,8 +164,8 @@ async def test_staff_sign_in_as_printed(seeded: Database) -> None:
             assert await is_right_password(hashes[user], password), user
 
 
-async def test_tills_get_the_past_answers_again(seeded: Database) -> None:
-    async with seeded.connection() as connection:
+async def test_tills_get_the_past_answers_again(demo: Database) -> None:
+    async with demo.connection() as connection:
         rows = (await connection.execute(select(TillRequest.answer))).scalars().all()
         # What was used in a cart no till has asked for.
         at_counters = select(Redemption.id).where(Redemption.way != "checkout")

@@ -15,14 +15,10 @@ from uuid import uuid4
 
 import pyotp
 import pytest
-from argon2 import PasswordHasher
 from playwright.async_api import Browser, BrowserContext, Page, expect
-from sqlalchemy import text
 
-from tearline.cli.demo import seed
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.db import Database, transaction
-from tearline.merchants import passwords
 from tearline.waitingroom.actions import move_room
 from tearline.web.access import CONSOLE_COOKIE, COUNTER_COOKIE
 from tearline.web.app import create_app
@@ -31,8 +27,8 @@ from tests.browser.demo import SALE, Demo, links, seen_in, sign_in
 from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, Scene, View, faults
 from tests.callers import settings_for
+from tests.conftest import Seeded
 from tests.databases import CleanDatabases
-from tests.market_worlds import fill_catalogue
 from tests.rooms import ACTOR, make_room
 
 # The console has many pages, and a busy machine is slow.
@@ -45,20 +41,10 @@ IS_ENGLISH_A_FAULT = True
 
 
 @pytest.fixture(scope="module")
-def demo(databases: CleanDatabases, installed_hasher: PasswordHasher) -> Iterator[Demo]:
+def demo(databases: CleanDatabases, seeded: Seeded) -> Iterator[Demo]:
     """The demo's data, served."""
-    name = databases.take()
+    name = databases.copy_of(seeded.name)
     url = databases.url_of(name)
-
-    async def fill() -> None:
-        async with Database(url) as database:
-            await seed(database, lambda step, done, total: None)
-            await stock_market(database)
-
-    with pytest.MonkeyPatch.context() as patch:
-        # Of two sign-ins at once with a hash that has to be made anew, one is refused.
-        patch.setattr(passwords, "HASHER", installed_hasher)
-        asyncio.run(fill())
     app = create_app(settings_for(url))
     routes = [
         route.path
@@ -68,15 +54,6 @@ def demo(databases: CleanDatabases, installed_hasher: PasswordHasher) -> Iterato
     with installation(url) as address:
         yield Demo(address, url, routes)
     databases.give_back(name)
-
-
-async def stock_market(database: Database) -> None:
-    """Put something on the market's shelf where the demo has nothing there."""
-    async with database.connection() as connection:
-        if await connection.scalar(text("SELECT EXISTS (SELECT 1 FROM product)")):
-            return
-        merchants = (await connection.scalars(text("SELECT id FROM merchant ORDER BY code LIMIT 3"))).all()
-    await fill_catalogue(database, *merchants, datetime.now(UTC))
 
 
 async def first_product(page: Page) -> None:
