@@ -15,7 +15,10 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
+from tearline.catalogue.actions import put_products
+from tearline.catalogue.model import ProductItem
 from tearline.core.codes import make_code
+from tearline.core.roles import SYSTEM
 from tearline.coupons.model import Coupon
 from tearline.db import transaction
 from tearline.members.model import Member
@@ -181,6 +184,25 @@ async def test_what_is_not_sold_is_not_on_the_shelf(
     assert not says(page, "Beef brisket") and not says(page, "Oolong") and says(page, "Prawn dumplings")
     for key in ("noodle-bowl", "tea-oolong", "nothing", "%00", "a%20b"):
         assert (await client.get(f"/market/p/{key}")).status_code in (400, 404), key
+
+
+async def test_any_key_that_a_shop_uses_has_its_page(
+    app: Application, client: httpx.AsyncClient, world: MarketWorld
+) -> None:
+    keys = ("a/b?c%d#e&f=g", "/starts", "ends/", "plus+plus", "'quoted\"<b>")
+    items = [ProductItem(key, {"en": f"Named {key}"}, 1_000, "HKD", merchant_id=world.tea) for key in keys]
+    async with transaction(world.database) as tx:
+        await put_products(tx, SYSTEM, items, world.now)
+    links = re.findall(r'href="(/market/p/[^"]+)"', (await client.get("/market?q=named")).text)
+    assert len(links) == len(keys)
+    for link in links:
+        page = await client.get(html.unescape(link))
+        assert page.status_code == 200, link
+        key = html.unescape(re.search(r'name="product" value="([^"]*)"', page.text)[1])  # type: ignore[index]
+        assert link == market.product_path(key)
+        await set_quantity(client, key, "1")
+    cart = (await client.get(CART)).text
+    assert set(re.findall(r'href="(/market/p/[^"]+)"', cart)) == set(links)
 
 
 async def test_product_page_shows_the_members_coupons_for_it(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from litestar import Response, get
 from litestar.params import FromPath
@@ -113,7 +113,9 @@ async def product_page(
 ) -> Response[str]:
     """One product: its price, its merchant, and the member's coupons that are good for it alone."""
     now, language = services.now(), language_of(request)
-    key = key.removeprefix("/")
+    # As it was asked for: the framework takes slashes at either end of a path for its own.
+    raw_path = request.scope.get("raw_path") or quote(f"/market/p{key}").encode()
+    key = unquote(raw_path.decode("latin-1")).removeprefix("/market/p/")
     basket = basket_of(request)
     async with services.database.connection() as connection:
         product = await sold_product(connection, services, key)
