@@ -41,7 +41,7 @@ MARCH = (
     datetime(2026, 3, 1, tzinfo=ZoneInfo(ZONE)),
     datetime(2026, 4, 1, tzinfo=ZoneInfo(ZONE)),
 )
-FIRST_DAY, LAST_MOMENT = MARCH[0] + timedelta(hours=12), MARCH[1] - timedelta(seconds=1)
+FIRST_DAY, LAST_MOMENT = MARCH[0] + timedelta(hours=7), MARCH[1] - timedelta(seconds=1)
 NAMES = {"en": "Noodles", "zh-Hant": "麵店", "zh-Hans": "面店", "th": "ร้านก๋วยเตี๋ยว"}
 
 

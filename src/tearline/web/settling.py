@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.statement_files import (
     ACCOUNT_NAMES,
@@ -49,7 +50,11 @@ class Asked:
 
 
 async def asked(
-    request: AnyRequest, services: Services, connection: Any, actor: Actor, merchant_id: UUID | None = None
+    request: AnyRequest,
+    services: Services,
+    connection: AsyncConnection,
+    actor: Actor,
+    merchant_id: UUID | None = None,
 ) -> Asked:
     """The period and the currency that an address asks for, of one merchant or of all."""
     settings = settings_of(request)

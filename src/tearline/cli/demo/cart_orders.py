@@ -108,9 +108,9 @@ async def order_carts(
     )  # fmt: skip
     async with transaction(database) as tx:
         for code, amount, note, days in (
-            ("cloudpick", -12_000, "Two parcels lost on the way; agreed on the phone", 2),
-            ("quiet-pages", -300_000, "The stand at the winter book fair, paid for by the operator", 1),
-            ("skylark-bay", 35_000, "Share of the poster at the pier", 1),
+            ("cloudpick", -12_000, "Two lost parcels", 2),
+            ("quiet-pages", -300_000, "Winter book fair", 1),
+            ("skylark-bay", 35_000, "Poster at the pier", 1),
         ):
             await adjust(
                 tx, actor, made.merchants[code].id, amount, CURRENCY, note, now - timedelta(days=days)
