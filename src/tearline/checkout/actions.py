@@ -22,6 +22,7 @@ from tearline.checkout.stored import (
     fingerprint_of,
     order_from,
     order_json,
+    refund_from,
     refund_json,
     remaining_from,
     remaining_json,
@@ -324,24 +325,19 @@ async def refund_order(
         idempotency_key: of the order: the same again gets the refund that was made with it.
 
     Raises:
-        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``.
+        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``,
+            ``idempotency_key_reused``.
     """
     if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
         raise Refusal("invalid", fields={"reason": problem})
     order = await lock_order(tx, actor, number)
+    frozen = order_from(order.priced)
     if idempotency_key is not None:
-        earlier = await tx.scalar(
-            select(CartRefund.id).where(
-                CartRefund.member_id == order.member_id,
-                CartRefund.order_id == order.id,
-                CartRefund.idempotency_key == idempotency_key,
-            )
-        )
+        earlier = await _earlier_refund(tx, order, frozen, idempotency_key, wish)
         if earlier is not None:
             return earlier
     if order.state != "paid":
         raise Refusal("order_not_paid")
-    frozen = order_from(order.priced)
     outcome = refund(frozen, remaining_from(order.remaining), wish)
     if isinstance(outcome, No):
         details: dict[str, Any] = dict(outcome.details)
@@ -382,6 +378,33 @@ async def refund_order(
         merchant_id=order.merchant_id,
     )  # fmt: skip
     return id_
+
+
+async def _earlier_refund(
+    tx: AsyncConnection, order: Row[Any], frozen: FrozenOrder, key: str, wish: Wish
+) -> UUID | None:
+    row = (
+        await tx.execute(
+            select(CartRefund.id, CartRefund.returned).where(
+                CartRefund.member_id == order.member_id,
+                CartRefund.order_id == order.id,
+                CartRefund.idempotency_key == key,
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    made = refund_from(row.returned)
+    lines = {frozen.lines[part.position].key: part.quantity for part in made.lines if part.quantity}
+    parcels = {frozen.parcels[part.position].merchant_id for part in made.parcels if part.quantity}
+    # What 'everything' was then can't be asked for again in any other way.
+    is_same = lines == {name: count for name, count in wish.lines.items() if count} and parcels == {
+        *wish.parcels
+    }
+    if not (is_same or wish.everything):
+        raise Refusal("idempotency_key_reused")
+    found: UUID = row.id
+    return found
 
 
 async def _return_coupons(
