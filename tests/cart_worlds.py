@@ -104,6 +104,11 @@ class CartWorld:
         async with self.database.connection() as connection:
             return list((await connection.execute(text(statement), values)).all())
 
+    async def rows_changed(self, statement: str, **values: Any) -> None:
+        """Change rows as no action would."""
+        async with transaction(self.database) as tx:
+            await tx.execute(text(statement), values)
+
     async def state_of(self, coupon_id: UUID) -> str:
         """A coupon's state as it is written down."""
         return str(await self.one("SELECT state FROM coupon WHERE id = :id", id=coupon_id))

@@ -22,6 +22,7 @@ from tearline.checkout.stored import (
     fingerprint_of,
     order_from,
     order_json,
+    refund_from,
     refund_json,
     remaining_from,
     remaining_json,
@@ -87,7 +88,8 @@ async def place_order(
         expected_total: what the member was shown; the order is refused when it comes to something else.
         hold_lasts: at most ``LONGEST_HOLD``.
         reference: the shop's own name for the order.
-        idempotency_key: of the member: the same cart again with it gets the order that stands.
+        idempotency_key: of the member: the same cart again with it gets the order that stands. Guests, who are all
+            one, have none.
 
     Raises:
         Refusal: ``cart_too_large``, ``invalid``, ``not_found`` or ``member_blocked`` for the member,
@@ -99,10 +101,12 @@ async def place_order(
     if reference is not None and (problem := check_text(reference, maximum=_LONGEST_REFERENCE)):
         raise Refusal("invalid", fields={"reference": problem})
     member_id = GUEST if request.member_id is None else request.member_id
+    assert idempotency_key is None or member_id != GUEST, "a guest can't be told from another"
     fingerprint = fingerprint_of(request) if idempotency_key is not None else None
     if request.member_id is not None:
         # One order of a member at a time: which one is the first is then no matter of chance.
-        await _lock_member(tx, request.member_id)
+        if await _lock_member(tx, request.member_id) != "active":
+            raise Refusal("member_blocked")
         if idempotency_key is not None:
             earlier = await _earlier(tx, request.member_id, idempotency_key, fingerprint)
             if earlier is not None:
@@ -146,11 +150,14 @@ async def place_order(
 
 def _refuse_named(request: CartRequest, cart: PricedCart) -> None:
     """A quote says why a coupon was skipped; an order that names it must not go through without it."""
-    is_given = request.choose == "given"
-    for unusable in cart.loaded.unusable:
-        if (is_given and unusable.key in cart.loaded.named) or unusable.reason == "code_not_recognised":
-            raise Refusal(unusable.reason, coupon=unusable.key)
-    if is_given:
+    unknown = [one.key for one in cart.loaded.unusable if one.reason == "code_not_recognised"]
+    if unknown:
+        # Before all else, and all of them: who tries many codes at once is told, and counted, for each.
+        raise Refusal("code_not_recognised", coupon=unknown[0], coupons=unknown)
+    if request.choose == "given":
+        for unusable in cart.loaded.unusable:
+            if unusable.key in cart.loaded.named:
+                raise Refusal(unusable.reason, coupon=unusable.key)
         for skipped in cart.quote.skipped:
             if skipped.right.key in cart.loaded.named:
                 raise Refusal(skipped.reason, coupon=skipped.right.key)
@@ -178,14 +185,14 @@ async def _keep_coupons(
     )
 
 
-async def _lock_member(tx: AsyncConnection, member_id: UUID) -> None:
-    state = await tx.scalar(
+async def _lock_member(tx: AsyncConnection, member_id: UUID) -> str:
+    """Lock a member; the member's state."""
+    state: str | None = await tx.scalar(
         select(Member.state).where(Member.id == member_id).with_for_update(key_share=True)
     )
     if state is None:
         raise Refusal("not_found")
-    if state != "active":
-        raise Refusal("member_blocked")
+    return state
 
 
 async def _earlier(
@@ -216,20 +223,25 @@ async def pay_order(
 ) -> None:
     """Take down that an order is paid: its coupons are used, and what follows from it is booked.
 
-    An order whose time is over is taken, too, as long as nobody has used its coupons meanwhile. One that is paid
-    stays as it is.
+    An order whose time is over is taken, too, as long as its coupons can still be used and nobody has them
+    meanwhile. One that is paid stays as it is.
 
     Args:
         actor: whose shop took the order, or the operator.
-        collected_by: who has the money now: ``platform``, or ``merchant``, each for its own lines.
+        collected_by: who has the money now: ``platform``, or ``merchant``, each for its own lines. That the platform
+            has it, and owes it, is for the operator to say.
         payment_reference: the payment provider's name for the payment.
 
     Raises:
-        Refusal: ``not_found``, ``order_cancelled``; ``coupon_taken`` or ``first_order_only`` for one that is late;
-            ``invalid``.
+        Refusal: ``not_found``, ``order_cancelled``; ``coupon_taken``, ``expired`` or ``first_order_only`` for one
+            that is late; ``coupon_taken`` also where the operator has cancelled a coupon; ``invalid``.
     """
     if collected_by not in COLLECTORS:
         raise Refusal("invalid", fields={"collected_by": _("Choose platform or merchant.")})
+    if actor.merchant_id is not None and collected_by != "merchant":
+        raise Refusal(
+            "invalid", fields={"collected_by": _("What a merchant's shop is paid, the merchant has.")}
+        )
     if payment_reference is not None and (
         problem := check_text(payment_reference, maximum=_LONGEST_REFERENCE)
     ):
@@ -249,10 +261,11 @@ async def pay_order(
     coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used], now)
     holds = {row.coupon_id: row.hold_id for row in used}
     for coupon in coupons:
-        is_ours = coupon.hold_id == holds[coupon.id]
-        # Ours until somebody else takes it. One that was let go is open again, unless its own time is over.
-        if not (is_ours or (is_late and coupon.state == "open")):
-            raise Refusal("coupon_taken")
+        if coupon.state == "held" and coupon.hold_id == holds[coupon.id]:
+            continue
+        # The order's time is over, so its hold is, swept or not: ours while nobody has it and it can be used.
+        if coupon.state != "open":
+            raise Refusal("expired" if coupon.state == "expired" else "coupon_taken")
     merchants = {right.key: right.merchant_id for right in frozen.rights}
     redemptions = await redeem_for_order(
         tx,
@@ -312,24 +325,19 @@ async def refund_order(
         idempotency_key: of the order: the same again gets the refund that was made with it.
 
     Raises:
-        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``.
+        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``,
+            ``idempotency_key_reused``.
     """
     if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
         raise Refusal("invalid", fields={"reason": problem})
     order = await lock_order(tx, actor, number)
+    frozen = order_from(order.priced)
     if idempotency_key is not None:
-        earlier = await tx.scalar(
-            select(CartRefund.id).where(
-                CartRefund.member_id == order.member_id,
-                CartRefund.order_id == order.id,
-                CartRefund.idempotency_key == idempotency_key,
-            )
-        )
+        earlier = await _earlier_refund(tx, order, frozen, idempotency_key, wish)
         if earlier is not None:
             return earlier
     if order.state != "paid":
         raise Refusal("order_not_paid")
-    frozen = order_from(order.priced)
     outcome = refund(frozen, remaining_from(order.remaining), wish)
     if isinstance(outcome, No):
         details: dict[str, Any] = dict(outcome.details)
@@ -370,6 +378,33 @@ async def refund_order(
         merchant_id=order.merchant_id,
     )  # fmt: skip
     return id_
+
+
+async def _earlier_refund(
+    tx: AsyncConnection, order: Row[Any], frozen: FrozenOrder, key: str, wish: Wish
+) -> UUID | None:
+    row = (
+        await tx.execute(
+            select(CartRefund.id, CartRefund.returned).where(
+                CartRefund.member_id == order.member_id,
+                CartRefund.order_id == order.id,
+                CartRefund.idempotency_key == key,
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    made = refund_from(row.returned)
+    lines = {frozen.lines[part.position].key: part.quantity for part in made.lines if part.quantity}
+    parcels = {frozen.parcels[part.position].merchant_id for part in made.parcels if part.quantity}
+    # What 'everything' was then can't be asked for again in any other way.
+    is_same = lines == {name: count for name, count in wish.lines.items() if count} and parcels == {
+        *wish.parcels
+    }
+    if not (is_same or wish.everything):
+        raise Refusal("idempotency_key_reused")
+    found: UUID = row.id
+    return found
 
 
 async def _return_coupons(

@@ -15,6 +15,8 @@ from tearline.catalogue.reads import CatalogueProduct, products_of
 from tearline.checkout.offers import CartOffer, OfferBook
 from tearline.checkout.requests import CartRequest, LineRequest
 from tearline.core.cart import Cart, CartLine, Parcel, Right
+from tearline.core.money import MAXIMUM_AMOUNT
+from tearline.core.offers import usable_at_merchant
 from tearline.core.refusal import Refusal
 from tearline.coupons.for_orders import CartCoupon, coupons_for_cart
 from tearline.i18n import _
@@ -27,16 +29,21 @@ _IS_FIRST_ORDER = """
 _PROMOTIONS = """
     FROM offer JOIN merchant ON merchant.id = offer.merchant_id
     WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
-    ORDER BY offer.id
 """
-_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS}")
+# Of those that are over there are ever more: no cart looks at them.
+_RUNNING_PROMOTIONS = f"""
+    {_PROMOTIONS} AND CAST(validity #>> '{{period,starts_at}}' AS timestamptz) <= :now
+    AND CAST(validity #>> '{{period,ends_at}}' AS timestamptz) > :now ORDER BY offer.id
+"""
+_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS} ORDER BY offer.id")
 _FIRST_ORDER = text(f"SELECT {_IS_FIRST_ORDER}")
 # Round trips are what a quote's time goes to: these questions are asked in one.
 _FACTS = text(f"""
     SELECT ARRAY(SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active') AS merchants,
+           (SELECT merchant_id FROM store WHERE id = :store_id ::uuid AND state = 'active') AS store_merchant_id,
            :member_id ::uuid IS NOT NULL AND {_IS_FIRST_ORDER} AS is_first_order,
-           ARRAY(SELECT offer.id {_PROMOTIONS}) AS promotions,
-           ARRAY(SELECT offer.version {_PROMOTIONS}) AS versions
+           ARRAY(SELECT offer.id {_RUNNING_PROMOTIONS}) AS promotions,
+           ARRAY(SELECT offer.version {_RUNNING_PROMOTIONS}) AS versions
 """)  # noqa: S608
 
 Value = TypeVar("Value")
@@ -103,8 +110,11 @@ async def load(
         locked: takes the locks of the coupons, for an order.
 
     Raises:
-        Refusal: ``invalid`` for lines that nobody sells.
+        Refusal: ``invalid`` for lines that nobody sells, for another's store, and for more money than there is.
     """
+    if merchant_id is not None and request.points:
+        # The platform bears them, so it's not for a merchant to say that somebody has them.
+        raise Refusal("invalid", fields={"points": _("Only the operator's own shop takes points.")})
     products = await products_of(connection, {line.product for line in request.lines})
     lines = tuple(
         _line(number, line, request.currency, products) for number, line in enumerate(request.lines)
@@ -112,12 +122,21 @@ async def load(
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
     facts = (
         await connection.execute(
-            _FACTS, {"merchant_ids": list(merchants), "member_id": request.member_id, "now": now}
+            _FACTS,
+            {
+                "merchant_ids": list(merchants),
+                "store_id": request.store_id,
+                "member_id": request.member_id,
+                "now": now,
+            },
         )
     ).one()
+    if request.store_id is not None:
+        _check_store(facts.store_merchant_id, merchant_id)
     # Whether another merchant exists is nothing that a merchant can find out here.
     known = set(facts.merchants) if merchant_id is None else {merchant_id}.intersection(facts.merchants)
     _check_merchants(request, lines, known)
+    _check_amount(request, lines)
     cart = Cart(
         request.currency,
         lines,
@@ -134,7 +153,11 @@ async def load(
     versions = promotions | {coupon.offer_id: coupon.offer_version for coupon in found}
     offers = await book.of(connection, versions)
     usable, unusable, named = _sorted_out(request, found, offers, merchant_id, now)
-    rights = [offers[id_].promotion() for id_ in promotions]
+    rights = [
+        offers[id_].promotion()
+        for id_ in promotions
+        if offers[id_].why_not_here(request.store_id, now) is None
+    ]
     rights += [
         offers[coupon.offer_id].right(
             key, valid_from=coupon.valid_from, valid_until=coupon.valid_until, issued_at=coupon.issued_at
@@ -158,7 +181,9 @@ def _sorted_out(
     seen: set[str | UUID] = set()
     for coupon in found:
         offer = offers[coupon.offer_id]
-        if merchant_id is not None and offer.draft.merchant_id not in (None, merchant_id):
+        if merchant_id is not None and not usable_at_merchant(
+            offer.draft.merchant_id, offer.draft.scope, merchant_id
+        ):
             # What a member holds of others is not this merchant's to know.
             continue
         key = str(coupon.id)
@@ -229,6 +254,19 @@ def _line(number: int, line: LineRequest, currency: str, products: dict[str, Cat
 
 def _said(said: Value | None, otherwise: Value) -> Value:
     return otherwise if said is None else said
+
+
+def _check_store(owner_id: UUID | None, merchant_id: UUID | None) -> None:
+    """Some coupons are good in some stores only: nobody is in a store that there is not, or in another's."""
+    if owner_id is None or merchant_id not in (None, owner_id):
+        raise Refusal("invalid", fields={"store_id": _("There is no such store.")})
+
+
+def _check_amount(request: CartRequest, lines: Sequence[CartLine]) -> None:
+    # Only now are all prices known.
+    whole = sum(line.unit_price * line.quantity for line in lines)
+    if whole + sum(parcel.amount for parcel in request.parcels) > MAXIMUM_AMOUNT:
+        raise Refusal("invalid", fields={"lines": _("All of this together is absurdly much money.")})
 
 
 def _check_merchants(request: CartRequest, lines: Sequence[CartLine], known: set[UUID]) -> None:

@@ -128,7 +128,7 @@ def _of_line(line: LineRequest) -> Mapping[str, str]:
             problems[name] = _("Use 1 to 100 characters.")
     if not 1 <= line.quantity <= MOST_QUANTITY:
         problems["quantity"] = _OUT_OF_RANGE
-    if line.unit_price is not None and not 0 <= line.unit_price <= MAXIMUM_AMOUNT // MOST_QUANTITY:
+    if line.unit_price is not None and not 0 <= line.unit_price <= MAXIMUM_AMOUNT:
         problems["unit_price"] = _OUT_OF_RANGE
     if line.categories is not None and len(line.categories) > MOST_CATEGORIES:
         problems["categories"] = _("These are too many categories.")

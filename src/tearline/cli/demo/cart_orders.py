@@ -150,6 +150,8 @@ def _cart(random: Random, made: Made, buyer: _Buyer) -> tuple[CartRequest, UUID 
     )
     points = dollars(random.choice((10, 20, 50))) if random.random() < SHARE_WITH_POINTS else 0
     shop_id = made.merchants[OWN_SHOP].id if shops == [OWN_SHOP] else None
+    if shop_id is not None:
+        points = 0  # which only the operator's shop takes
     request = CartRequest(CURRENCY, tuple(lines), parcels, points=points, member_id=buyer.member_id)
     return request, shop_id
 

@@ -115,7 +115,7 @@ class CartBody(Body):
 class CartOrderBody(CartBody):
     """A cart to be ordered: its coupons are held until it is paid."""
 
-    expected_total: Amount | None = None
+    expected_total: Annotated[int, Meta(ge=0, le=2 * 10**12)] | None = None
     """What the member was shown; the order is refused when it comes to something else now."""
     hold_seconds: Annotated[int, Meta(ge=30, le=_LONGEST_HOLD_SECONDS)] = 900
     reference: Annotated[str, Meta(min_length=1, max_length=200)] | None = None

@@ -133,7 +133,7 @@ async def create_cart_order(
     try:
         return await write(request, actor, work, status=201)
     except Refusal as refusal:
-        await _count_guesses(services, actor, [refusal.reason])
+        await _count_guesses(services, actor, [refusal.reason] * len(refusal.details.get("coupons", ())))
         raise
 
 
@@ -174,7 +174,12 @@ async def get_cart_order(services: GivenServices, actor: GivenKey, number: FromP
     "/orders/{number:str}/pay",
     status_code=200,
     responses=problems(
-        "order_cancelled", "coupon_taken", "first_order_only", "idempotency_key_reused", has_body=True
+        "order_cancelled",
+        "coupon_taken",
+        "expired",
+        "first_order_only",
+        "idempotency_key_reused",
+        has_body=True,
     ),
 )
 async def pay_cart_order(
