@@ -32,6 +32,7 @@ _SETTING = re.compile(rf"{PREFIX}[A-Z_]+[A-Z]")
 # Actions, in the sense of docs/locking.md, are functions that are handed a transaction or open one themselves.
 _WRITING_FOLDERS = (
     "campaigns",
+    "catalogue",
     "checkout",
     "coupons",
     "members",

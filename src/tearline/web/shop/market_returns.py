@@ -130,11 +130,8 @@ def _page(
     names = {product.merchant_id: product.merchant_names for product in products.values()}
     problem = None
     if refusal is not None:
-        problem = (
-            translate(language, refusal.fields[""])
-            if "" in refusal.fields
-            else refusal_text(refusal, language)
-        )
+        of_all = refusal.fields.get("")
+        problem = refusal_text(refusal, language) if of_all is None else translate(language, of_all)
     return render(
         request,
         "shop/market_return.html",
