@@ -2,6 +2,7 @@
 #
 #   make demo [PORT=8100] [RESET=1]
 #   make test [ARGS='tests/core -k claim']
+#   make mutants [SAMPLE=200]
 #   make pages [ARGS='-k counter']
 #   make bench [ONLY=claims] [QUICK=1]
 
@@ -13,13 +14,20 @@ RUN_LOCK := .venv/.installed-run
 DEV_LOCK := .venv/.installed-dev
 ASSETS := src/tearline/web/static/manifest.json
 
-.PHONY: demo test pages check bench assets browser lock clean
+# Whatever the surroundings say: programs of many processes would compile everything again in each of them.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test mutants pages check bench assets browser lock clean
 
 demo: $(RUN_LOCK) assets
 	@$(BIN)/tearline demo --port $(PORT) $(if $(RESET),--reset)
 
 test: $(DEV_LOCK) assets browser
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# Whether the tests notice when the rules of pricing are changed; of a sample of the possible changes.
+mutants: $(DEV_LOCK)
+	@scripts/mutants $(SAMPLE)
 
 # Every page in four languages, narrow and wide; the pictures lie in tests/browser/pictures.
 pages: $(DEV_LOCK) assets browser

@@ -11,9 +11,15 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench import claims, codes, gate, redemptions
+from bench import claims, codes, gate, quotes, redemptions
 
-BENCHMARKS = {"claims": claims.run, "redemptions": redemptions.run, "gate": gate.run, "codes": codes.run}
+BENCHMARKS = {
+    "claims": claims.run,
+    "redemptions": redemptions.run,
+    "gate": gate.run,
+    "codes": codes.run,
+    "quotes": quotes.run,
+}
 RESULTS = Path(__file__).parent / "results"
 
 

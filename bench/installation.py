@@ -88,8 +88,14 @@ class Web:
 
 
 @contextmanager
-def web(database_url: str, processes: int = 1, *, kind: str = "serve") -> Iterator[Web]:
-    """``tearline serve``, or another ``kind`` of server such as ``gate``, on a database and ready to answer."""
+def web(
+    database_url: str, processes: int = 1, *, kind: str = "serve", settings: Mapping[str, str] | None = None
+) -> Iterator[Web]:
+    """``tearline serve``, or another ``kind`` of server such as ``gate``, on a database and ready to answer.
+
+    Args:
+        settings: further ones, by the names of their variables.
+    """
     port = _free_port()
     environment = {
         **os.environ,
@@ -98,6 +104,7 @@ def web(database_url: str, processes: int = 1, *, kind: str = "serve") -> Iterat
         "TEARLINE_PORT": str(port),
         "TEARLINE_PROCESSES": str(processes),
         "TEARLINE_LOG_LEVEL": "warning",
+        **(settings or {}),
     }
     command = [str(Path(sys.executable).with_name("tearline")), kind]
     with _running(command, environment, port, "/readyz") as running:

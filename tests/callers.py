@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -44,9 +44,9 @@ _built: dict[Settings, Application] = {}
 _in_use: set[int] = set()
 
 
-@asynccontextmanager
-async def running_on(settings: Settings) -> AsyncIterator[Application]:
-    """The application with these settings, its lifespan running.
+@contextmanager
+def built_for(settings: Settings) -> Iterator[Application]:
+    """The application with these settings; nobody else has it meanwhile.
 
     To build one takes most of a second, most of it for its routes, which are the same for every database: it's
     built once for all tests that differ in nothing else, and everything that it works with is opened anew.
@@ -59,10 +59,17 @@ async def running_on(settings: Settings) -> AsyncIterator[Application]:
     app.settings = settings
     _in_use.add(id(app))
     try:
-        async with running(app):
-            yield app
+        yield app
     finally:
         _in_use.discard(id(app))
+
+
+@asynccontextmanager
+async def running_on(settings: Settings) -> AsyncIterator[Application]:
+    """The application with these settings, its lifespan running."""
+    with built_for(settings) as app:
+        async with running(app):
+            yield app
 
 
 @asynccontextmanager

@@ -65,12 +65,14 @@ class CleanDatabases:
 
     def take(self) -> str:
         """The name of a clean database; nobody else has it until it is given back."""
-        if self._clean:
-            return self._clean.pop()
+        return self._clean.pop() if self._clean else self.copy_of(_TEMPLATE)
+
+    def copy_of(self, original: str) -> str:
+        """The name of a copy of a database that nobody uses at the moment, to be given back as well."""
         self._made += 1
         name = f"test_{self._made}"
         with self._admin() as admin:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
         with psycopg.connect(self.url_of(name), autocommit=True) as connection:
             self._schemas[name] = connection.execute(_SCHEMA).fetchall()
         return name

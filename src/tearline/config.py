@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     currency: str = Field(
         default="HKD", pattern="^[A-Z]{3}$", description="ISO 4217 currency that new offers start with."
     )
+    market: bool = Field(
+        default=False,
+        description="Shows the shop's market at `/market`: products of the catalogue in the currency above, a cart, "
+        "and orders that are paid on trial. For showing what the cart engine does; the demo has it.",
+    )
     default_region: str = Field(
         default="HK",
         pattern="^[A-Z]{2}$",
@@ -363,7 +368,7 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings of the environment, with ``overrides`` before them.
 
     In demo mode what is missing is filled in: a secret that is kept in the data directory, so that every
-    process and the next start share it, the outbox for every channel, and payments that cost nothing.
+    process and the next start share it, the outbox for every channel, payments that cost nothing, and the market.
 
     Raises:
         SettingsError: one line for each wrong variable.
@@ -387,6 +392,8 @@ def _with_demo_defaults(settings: Settings) -> Settings:
     }
     if not settings.payment_providers:
         missing["payment_providers"] = ("test",)
+    if "market" not in settings.model_fields_set:
+        missing["market"] = True
     if not settings.secret_key:
         missing["secret_key"] = (SecretStr(_kept_secret(settings.data_directory)),)
     return settings.model_copy(update=missing)

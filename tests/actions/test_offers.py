@@ -10,8 +10,11 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.campaigns import actions as campaigns
+from tearline.core.campaigns import CampaignDraft, PrizeDraft
 from tearline.core.offers import (
     AmountOff,
     CartRules,
@@ -26,10 +29,13 @@ from tearline.core.offers import (
 )
 from tearline.core.refusal import Refusal
 from tearline.core.roles import KEY_SCOPES, PERMISSIONS, Actor, command_actor
+from tearline.core.sales import SaleItemDraft
 from tearline.db import new_id
 from tearline.merchants.model import AuditEntry, Merchant, Store
 from tearline.offers import actions, reads
 from tearline.offers.model import Offer
+from tearline.pools import actions as pools
+from tearline.sales import actions as sales
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +202,7 @@ async def test_before_the_first_coupon_all_may_change(tx: AsyncConnection, shop:
         {"cart_rules": CartRules(exclusive=True)},
         {"code": "NEW"},
         {"limit_per_member": 1},
+        {"automatic": True},
     ],
 )
 async def test_promises_to_holders_are_kept(tx: AsyncConnection, shop: Shop, changes: dict[str, Any]) -> None:
@@ -217,6 +224,73 @@ async def test_what_may_change_once_issued(tx: AsyncConnection, shop: Shop) -> N
     await change(tx, offer_id, limit_per_member=None)
     refusal = await refused(change(tx, offer_id, limit_per_member=5))
     assert (refusal.reason, set(refusal.fields)) == ("not_editable", {"limit_per_member"})
+
+
+def promotion(shop: Shop, **changes: Any) -> OfferDraft:
+    window = Validity(FixedWindow(NOW, NOW + timedelta(days=30)))
+    return draft(shop, code="AUTO", validity=window, automatic=True, issue_limit=None, **changes)
+
+
+async def test_a_promotion_applies_by_itself(tx: AsyncConnection, shop: Shop) -> None:
+    offer_id = await actions.create_offer(tx, EDITOR, promotion(shop), NOW)
+    row = await reads.offer_row(tx, EDITOR, offer_id)
+    assert row.automatic
+    assert reads.draft_of(row).automatic
+    assert row.redeem_by == ["cashier", "till", "checkout"]
+    listed = (await tx.execute(reads.offers_list(EDITOR))).one()
+    assert listed.automatic
+    assert await change(tx, offer_id, automatic=False) == 2
+    await change(tx, offer_id, automatic=True)
+    refusal = await refused(change(tx, offer_id, issue_limit=5))
+    assert (refusal.reason, set(refusal.fields)) == ("invalid", {"issue_limit"})
+    await actions.activate_offer(tx, EDITOR, offer_id, now=NOW)
+    assert await reads.usable_offers(tx, NOW) == [], "no bundle is made of it"
+    # Should code ever be wrong: no coupon of it can be issued.
+    with pytest.raises(IntegrityError, match="ck_offer_automatic"):
+        async with tx.begin_nested():
+            await issue(tx, offer_id, 1)
+
+
+@pytest.mark.parametrize("by", ["prize", "sale", "pool"])
+async def test_what_is_given_out_cannot_become_one(tx: AsyncConnection, shop: Shop, by: str) -> None:
+    offer_id = await actions.create_offer(tx, EDITOR, replace(promotion(shop), automatic=False), NOW)
+    await actions.activate_offer(tx, EDITOR, offer_id, now=NOW)
+    window = (NOW, NOW + timedelta(days=1))
+    campaign = CampaignDraft("WINTER", {"en": "Winter"}, "Asia/Hong_Kong", *window)
+    if by == "prize":
+        campaign_id = await campaigns.create_campaign(tx, EDITOR, campaign, NOW)
+        prize = PrizeDraft({"en": "One"}, "winter", 10, {offer_id: 1})
+        await campaigns.add_prize(tx, EDITOR, campaign_id, prize, now=NOW)
+    elif by == "sale":
+        campaign_id = await sales.create_sale(tx, EDITOR, campaign, NOW)
+        item = SaleItemDraft(offer_id, price=4000, face_value=5000, quantity=10)
+        await sales.add_item(tx, EDITOR, campaign_id, item, now=NOW)
+    else:
+        await pools.create_pool(tx, EDITOR, offer_id, now=NOW)
+    refusal = await refused(change(tx, offer_id, automatic=True))
+    assert (refusal.reason, set(refusal.fields)) == ("not_editable", {"automatic"})
+
+
+async def test_what_applies_by_itself_is_not_given_out(tx: AsyncConnection, shop: Shop) -> None:
+    offer_id = await actions.create_offer(tx, EDITOR, promotion(shop), NOW)
+    plain = await actions.create_offer(tx, EDITOR, draft(shop), NOW)
+    for one in (offer_id, plain):
+        await actions.activate_offer(tx, EDITOR, one, now=NOW)
+    window = (NOW, NOW + timedelta(days=1))
+    campaign = CampaignDraft("WINTER", {"en": "Winter"}, "Asia/Hong_Kong", *window)
+    campaign_id = await campaigns.create_campaign(tx, EDITOR, campaign, NOW)
+    prize = PrizeDraft({"en": "One"}, "winter", 10, {plain: 1, offer_id: 1})
+    refusal = await refused(campaigns.add_prize(tx, EDITOR, campaign_id, prize, now=NOW))
+    assert (refusal.reason, refusal.fields) == ("invalid", {"bundle": campaigns.AUTOMATIC_SENTENCE})
+    good = replace(prize, bundle={plain: 1})
+    prize_id = await campaigns.add_prize(tx, EDITOR, campaign_id, good, now=NOW)
+    refusal = await refused(campaigns.update_prize(tx, EDITOR, prize_id, prize, now=NOW))
+    assert (refusal.reason, set(refusal.fields)) == ("invalid", {"bundle"})
+    sale_id = await sales.create_sale(tx, EDITOR, replace(campaign, code="SALE"), NOW)
+    item = SaleItemDraft(offer_id, price=4000, face_value=5000, quantity=10)
+    refusal = await refused(sales.add_item(tx, EDITOR, sale_id, item, now=NOW))
+    assert (refusal.reason, set(refusal.fields)) == ("invalid", {"offer_id"})
+    assert (await refused(pools.create_pool(tx, EDITOR, offer_id, now=NOW))).reason == "not_editable"
 
 
 async def test_states(tx: AsyncConnection, shop: Shop) -> None:

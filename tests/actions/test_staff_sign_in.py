@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from tearline.core.lockout import lock_after
 from tearline.core.refusal import Refusal
 from tearline.db import Database, transaction
-from tearline.merchants import actions, sessions, staff
+from tearline.merchants import actions, passwords, sessions, staff
 from tearline.merchants.model import Staff, StaffSession
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
@@ -154,7 +154,10 @@ async def test_an_address_that_tries_too_often_is_sent_away_before_anything_is_l
         assert await connection.scalar(select(Staff.failed_sign_ins)) == 0
 
 
-async def test_a_password_hashed_with_old_parameters_is_hashed_anew(database: Database) -> None:
+async def test_a_password_hashed_with_old_parameters_is_hashed_anew(
+    database: Database, installed_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "HASHER", installed_hasher)
     await make_staff(database)
     old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
     async with transaction(database) as tx:

@@ -14,6 +14,7 @@ import uvicorn
 from playwright.async_api import Browser, Page, async_playwright
 
 from tearline.web.app import Application
+from tests.callers import built_for, settings_for
 
 REPOSITORY = Path(__file__).parents[2]
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
@@ -45,6 +46,14 @@ async def chromium(*more_flags: str) -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def serving_on(database_url: str) -> AsyncIterator[str]:
+    """The application with a test's settings behind a real socket; the address it answers at."""
+    with built_for(settings_for(database_url)) as app:
+        async with serving(app) as address:
+            yield address
 
 
 @asynccontextmanager

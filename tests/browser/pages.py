@@ -24,7 +24,7 @@ PICTURES = Path(__file__).parent / "pictures"
 
 _HREF = re.compile(r'<a [^>]*?href="([^"]+)"')
 _PARAMETER = re.compile(r"\{\w+:(\w+)\}")
-_PARAMETER_PATTERNS = {"uuid": "[0-9a-f-]{36}", "str": "[^/]+"}
+_PARAMETER_PATTERNS = {"uuid": "[0-9a-f-]{36}", "str": "[^/]+", "path": ".+"}
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 # Longer runs of plain English are sentences; shorter ones may be somebody's name.
 _ENGLISH_SENTENCE = re.compile(r"\b[A-Za-z]+(?:['’]\w+)?(?: [a-z]+(?:['’]\w+)?){3,}")
@@ -148,10 +148,11 @@ async def faults(page: Page, base: str, scene: Scene, view: View) -> list[str]:
             "document.querySelectorAll('details:not(.drawer)').forEach((one) => one.open = true)"
         )
         found += await _too_wide(page)
-        wrong = await violations(page, () if view == VIEWS[0] else RULES_OF_VIEWS)
-        found += [line.removeprefix(f"{page.url}: ") for line in wrong]
         if view.language != "en" and not scene.is_for_developers:
             found += [f"speaks English: {text!r}" for text in await english_on(page, view.language)]
+        await _shorten_lists(page)
+        wrong = await violations(page, () if view == VIEWS[0] else RULES_OF_VIEWS)
+        found += [line.removeprefix(f"{page.url}: ") for line in wrong]
         found += [line for line in watch.lines if not _is_own_status(line, page.url)]
     return [f"{scene.name} ({view}): {line}" for line in dict.fromkeys(found)]
 
@@ -216,6 +217,34 @@ async def _too_wide(page: Page) -> list[str]:
         }"""
     )
     return [f"wider than the screen: {culprit}" for culprit in culprits]
+
+
+async def _shorten_lists(page: Page) -> None:
+    """Leave out what axe-core would only find to be the same again: of neighbours that are built alike, four stay.
+
+    Alike are those with the same elements, classes, styles and states, whatever they say. The last one stays, too.
+    """
+    await page.evaluate(
+        r"""() => {
+            const said = /^(href|src|title|alt|value|datetime|id|for|name|aria-label)$/;
+            const shown = /^(class|style)$/;
+            const kept = (its) => shown.test(its.name) || !(said.test(its.name) || /\d/.test(its.value));
+            const build = (one) => [
+                one.localName,
+                ...[...one.attributes].map((its) => (kept(its) ? `${its.name}=${its.value}` : its.name)),
+                [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()),
+                ...[...one.children].map((child) => `(${build(child)})`),
+            ].join(' ');
+            for (const list of document.querySelectorAll('main tbody, main ul, main ol')) {
+                const seen = new Map();
+                for (const one of [...list.children].slice(0, -1)) {
+                    const key = build(one);
+                    seen.set(key, (seen.get(key) ?? 0) + 1);
+                    if (seen.get(key) > 4) one.remove();
+                }
+            }
+        }"""
+    )
 
 
 async def english_on(page: Page, language: str) -> list[str]:

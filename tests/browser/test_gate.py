@@ -19,10 +19,9 @@ from tearline.db import Database, transaction
 from tearline.members.tokens import MemberTokens
 from tearline.waitingroom import actions
 from tearline.waitingroom.model import Room, RoomState
-from tearline.web.app import create_app
-from tests.browser.chromium import WCAG, chromium, serving, violations
+from tests.browser.chromium import WCAG, serving_on, violations
 from tests.browser.pages import Watch
-from tests.callers import SECRET, settings_for
+from tests.callers import SECRET
 from tests.rooms import ACTOR, CODE, make_room
 from tests.worlds import World, make_world
 
@@ -71,7 +70,7 @@ async def hall(database: Database, database_url: str, state: str, **changes: Any
     world = await make_world(database, campaign={"image": "art/ferris-wheel.svg", "edge": "indigo"})
     values = {"campaign_ids": (world.campaign_id,), **changes}
     room_id = await make_room(database, datetime.now(UTC), state, **values)
-    async with serving(create_app(settings_for(database_url))) as address:
+    async with serving_on(database_url) as address:
         yield Hall(address, database, room_id, world)
 
 
@@ -86,8 +85,10 @@ async def visitor(
     context.set_default_timeout(15_000)
     if member is not None:
         await context.add_cookies([hall.member_cookie(member)])
-    yield await context.new_page(), context
-    await context.close()
+    try:
+        yield await context.new_page(), context
+    finally:
+        await context.close()
 
 
 def state(page: Page, *names: str) -> Any:
@@ -102,11 +103,10 @@ async def looks_well(page: Page) -> None:
     assert scroll <= client
 
 
-async def test_from_gathering_to_the_claim(database: Database, database_url: str) -> None:
+async def test_from_gathering_to_the_claim(database: Database, database_url: str, browser: Browser) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=30)
     async with (
         hall(database, database_url, "gathering", max_active=1, starts_at=soon) as room,
-        chromium() as browser,
         visitor(browser, room, member=0) as (phone, phone_context),
         visitor(browser, room, member=1, width=DESK) as (desk, desk_context),
     ):
@@ -175,10 +175,9 @@ async def test_from_gathering_to_the_claim(database: Database, database_url: str
             assert phone_watch.lines == desk_watch.lines == []
 
 
-async def test_the_session_warns_and_ends(database: Database, database_url: str) -> None:
+async def test_the_session_warns_and_ends(database: Database, database_url: str, browser: Browser) -> None:
     async with (
         hall(database, database_url, "open") as room,
-        chromium() as browser,
         visitor(browser, room) as (page, _context),
     ):
         await page.goto(room.address + CAMPAIGN)
@@ -200,10 +199,11 @@ async def test_the_session_warns_and_ends(database: Database, database_url: str)
         assert (await room.state()).inside == 1, "the first place was given back"
 
 
-async def test_waiting_outlasts_a_lost_connection(database: Database, database_url: str) -> None:
+async def test_waiting_outlasts_a_lost_connection(
+    database: Database, database_url: str, browser: Browser
+) -> None:
     async with (
         hall(database, database_url, "queueing", max_active=0) as room,
-        chromium() as browser,
         visitor(browser, room) as (page, context),
     ):
         await page.goto(room.gate)
@@ -220,10 +220,11 @@ async def test_waiting_outlasts_a_lost_connection(database: Database, database_u
         await expect(sound).to_have_attribute("aria-pressed", "true")
 
 
-async def test_those_for_whom_nothing_is_left_are_told_at_once(database: Database, database_url: str) -> None:
+async def test_those_for_whom_nothing_is_left_are_told_at_once(
+    database: Database, database_url: str, browser: Browser
+) -> None:
     async with (
         hall(database, database_url, "queueing", max_active=0) as room,
-        chromium() as browser,
         visitor(browser, room, color_scheme="dark") as (page, _context),
     ):
         # The world has ten gifts.
@@ -243,10 +244,9 @@ async def test_those_for_whom_nothing_is_left_are_told_at_once(database: Databas
         await expect(page.locator("[data-place]")).to_have_text("42")
 
 
-async def test_the_door_and_a_proof_of_work(database: Database, database_url: str) -> None:
+async def test_the_door_and_a_proof_of_work(database: Database, database_url: str, browser: Browser) -> None:
     async with (
         hall(database, database_url, "queueing", max_active=1, proof_of_work=True) as room,
-        chromium() as browser,
         visitor(browser, room, width=DESK) as (page, _context),
     ):
         await room.set(inside=2)
@@ -262,11 +262,10 @@ async def test_the_door_and_a_proof_of_work(database: Database, database_url: st
         await page.wait_for_url(room.address + CAMPAIGN)
 
 
-async def test_the_start_by_the_clock(database: Database, database_url: str) -> None:
+async def test_the_start_by_the_clock(database: Database, database_url: str, browser: Browser) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     async with (
         hall(database, database_url, "gathering", max_active=5, starts_at=later) as room,
-        chromium() as browser,
         visitor(browser, room) as (page, _context),
     ):
         await page.goto(room.gate)

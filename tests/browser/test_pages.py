@@ -7,7 +7,7 @@ that a new page is looked at, too, or the test says that nothing leads to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,20 +15,19 @@ from uuid import uuid4
 
 import pyotp
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tearline.cli.demo import seed
 from tearline.cli.demo.staff_data import DEMO_PASSWORD
 from tearline.db import Database, transaction
 from tearline.waitingroom.actions import move_room
 from tearline.web.access import CONSOLE_COOKIE, COUNTER_COOKIE
 from tearline.web.app import create_app
 from tearline.web.ui.page import LANGUAGE_COOKIE
-from tests.browser.chromium import chromium
 from tests.browser.demo import SALE, Demo, links, seen_in, sign_in
 from tests.browser.installation import installation
 from tests.browser.pages import VIEWS, Scene, View, faults
 from tests.callers import settings_for
+from tests.conftest import Seeded
 from tests.databases import CleanDatabases
 from tests.rooms import ACTOR, make_room
 
@@ -42,16 +41,10 @@ IS_ENGLISH_A_FAULT = True
 
 
 @pytest.fixture(scope="module")
-def demo(databases: CleanDatabases) -> Iterator[Demo]:
+def demo(databases: CleanDatabases, seeded: Seeded) -> Iterator[Demo]:
     """The demo's data, served."""
-    name = databases.take()
+    name = databases.copy_of(seeded.name)
     url = databases.url_of(name)
-
-    async def fill() -> None:
-        async with Database(url) as database:
-            await seed(database, lambda step, done, total: None)
-
-    asyncio.run(fill())
     app = create_app(settings_for(url))
     routes = [
         route.path
@@ -61,6 +54,23 @@ def demo(databases: CleanDatabases) -> Iterator[Demo]:
     with installation(url) as address:
         yield Demo(address, url, routes)
     databases.give_back(name)
+
+
+async def first_product(page: Page) -> None:
+    """From the shelf to a product."""
+    await page.locator(".product-card > a").first.click()
+    await page.locator("#more").wait_for()
+
+
+async def fill_cart(page: Page) -> None:
+    """Put what stands first on the shelf into the cart, and look at that."""
+    count = page.locator(".cart-link .count")
+    before = int(await count.inner_text()) if await count.count() else 0
+    for place in range(3):
+        await page.locator(".product-card button").nth(place).click()
+    await expect(count).to_have_text(str(before + 3))
+    await page.locator(".cart-link").click()
+    await page.locator("#receipt").wait_for()
 
 
 def report(found: list[list[str]]) -> None:
@@ -92,11 +102,10 @@ class Visitors:
             return [line for scene in scenes for line in await faults(page, self.demo.address, scene, view)]
 
 
-@pytest.fixture(scope="module")
-async def visitors(demo: Demo) -> AsyncIterator[Visitors]:
-    """To look at the demo's pages with; a browser takes seconds to start."""
-    async with chromium() as browser:
-        yield Visitors(demo, browser)
+@pytest.fixture
+def visitors(demo: Demo, browser: Browser) -> Visitors:
+    """To look at the demo's pages with."""
+    return Visitors(demo, browser)
 
 
 async def test_pages_of_the_shop_for_a_visitor(demo: Demo, visitors: Visitors) -> None:
@@ -117,6 +126,12 @@ async def test_pages_of_the_shop_for_a_visitor(demo: Demo, visitors: Visitors) -
             Scene("shop visitor campaign to come", "/c/LANTERN-NIGHTS"),
             Scene("shop visitor campaign paused", "/c/SLOW-TEA"),
             Scene("shop visitor sale", SALE),
+            Scene("market", "/market"),
+            Scene("market nothing found", "/market?q=nothing-like-that"),
+            Scene("market product for a visitor", "/market", first_product),
+            Scene("market cart empty", "/market/cart"),
+            Scene("market cart of a visitor", "/market", fill_cart),
+            Scene("market no such product", "/market/p/no-such", status=404),
             Scene("shop sign-in", "/sign-in"),
             Scene("shop sign-in refused", "/sign-in", ask_with_nothing),
             Scene("shop sign-in code", "/sign-in", ask_for_a_code),
@@ -175,7 +190,60 @@ async def test_pages_of_the_shop_for_a_member(demo: Demo, visitors: Visitors) ->
             await page.locator("a.ticket").first.click()
             await page.locator(".partner-code").wait_for()
 
+        async def choose_coupons(page: Page) -> None:
+            await fill_cart(page)
+            await page.goto(f"{demo.address}/market/cart/coupons")
+
+        async def enter_no_code(page: Page) -> None:
+            await choose_coupons(page)
+            await page.fill("#code", "NO-CODE")
+            await page.locator(".code-form button").click()
+            await page.locator("#code-problem").wait_for()
+
+        async def check_out(page: Page) -> None:
+            await fill_cart(page)
+            await page.goto(f"{demo.address}/market/checkout")
+
+        async def order_goods(page: Page) -> None:
+            await check_out(page)
+            # The other view may take a coupon at this moment; then the new price is agreed to.
+            while page.url.endswith("/checkout"):
+                await page.locator(".pay-bar button").click()
+                await page.wait_for_load_state()
+
+        async def give_up(page: Page) -> None:
+            await order_goods(page)
+            await page.locator("details.confirm summary").click()
+            await page.click("details.confirm button")
+            await page.locator("form[action$='/again']").wait_for()
+
+        async def pay_for_goods(page: Page) -> None:
+            await order_goods(page)
+            await page.locator("form[action$='/pay'] button").click()
+            await page.locator(".paid-head").wait_for()
+
+        async def look_at_return(page: Page) -> None:
+            await pay_for_goods(page)
+            await page.locator("a[href$='/return']").click()
+            await page.locator("#line-0").select_option("1")
+            await page.locator("#comes-back .big-price").wait_for()
+
+        async def return_goods(page: Page) -> None:
+            await look_at_return(page)
+            await page.locator("button[value=return]").click()
+            await page.locator("#refunds").wait_for()
+
         return [
+            Scene("market product", "/market", first_product),
+            Scene("market cart", "/market", fill_cart),
+            Scene("market picker", "/market", choose_coupons),
+            Scene("market picker wrong code", "/market", enter_no_code),
+            Scene("market checkout", "/market", check_out),
+            Scene("market order cancelled", "/market", give_up),
+            Scene("market order open", "/market", order_goods),
+            Scene("market order paid", "/market", pay_for_goods),
+            Scene("market return", "/market", look_at_return),
+            Scene("market order returned", "/market", return_goods),
             *await links(context, demo, "shop", ["/", "/c/WINTER-CITY", "/problems", "/problems/sold_out"]),
             Scene("shop sale", SALE),
             Scene("shop order cancelled", SALE, cancel),
@@ -297,6 +365,13 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
     unissued = demo.one("SELECT id FROM offer WHERE issued = 0 AND state <> 'archived' ORDER BY id")
+    # One that was refunded in part, and had a coupon that the merchant and the platform bear together.
+    refunded = demo.one(
+        "SELECT number FROM cart_order JOIN settlement_entry ON order_id = cart_order.id"
+        " WHERE refunded BETWEEN 1 AND total - 1 AND offer_id IS NOT NULL ORDER BY number"
+    )
+    adjusted = demo.one("SELECT merchant_id FROM settlement_entry WHERE kind = 'adjustment' ORDER BY id")
+    settled = f"/console/merchants/{adjusted}/settlement"
     sale, item = demo.one("SELECT campaign_id FROM sale_item"), demo.one("SELECT id FROM sale_item")
     pool, partner = demo.one("SELECT id FROM code_pool"), demo.one("SELECT merchant_id FROM code_pool")
     unpooled = demo.one(
@@ -343,11 +418,33 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             await page.locator("[name=act][value=import]").last.click()
             await page.locator("a[href$=outcomes]").wait_for()
 
+        def put_file(content: str) -> Any:
+            async def sent(page: Page) -> None:
+                file = {"name": "a.csv", "mimeType": "text/csv", "buffer": content.encode()}
+                await page.set_input_files("#file", file)
+                await page.locator("main form.form .buttons button").click()
+                await page.locator(".figures, .notice.bad").first.wait_for()
+
+            return sent
+
         async def find_order(page: Page) -> None:
             number = demo.one("SELECT number FROM voucher_order WHERE state = 'paid' AND quantity > 1")
             await page.fill("#field-code", number)
             await page.press("#field-code", "Enter")
             await page.locator("#found").wait_for()
+
+        async def go_on(page: Page) -> None:
+            await page.locator("main form.form > .buttons button").first.click()
+            await page.locator("main [name=request]").wait_for(state="attached")
+
+        async def ask_for_a_refund(page: Page) -> None:
+            await page.check("[name=everything]")
+            await go_on(page)
+
+        async def ask_for_an_adjustment(page: Page) -> None:
+            await page.fill("[name=amount]", "1234.50")
+            await page.fill("[name=note]", "12")
+            await go_on(page)
 
         async def set_up_a_second_factor(page: Page) -> None:
             await page.locator("form[action$='/account/totp'] button").click()
@@ -375,9 +472,20 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             Scene("console upload", f"/console/pools/{pool}/upload"),
             Scene("console codes to import", f"/console/pools/{pool}/upload", upload_codes),
             Scene("console codes imported", f"/console/pools/{pool}/upload", import_codes),
+            Scene("console product refused", "/console/catalogue/products/new", send),
+            Scene("console upload of brands", "/console/catalogue/upload/brands", put_file("key,name\nx,X")),
+            Scene("console upload refused", "/console/catalogue/upload/products", put_file("key,name\nx,")),
             Scene(
                 "console statement", f"/console/merchants/{partner}/statement?from=2020-01-01&to=2099-12-31"
             ),
+            Scene("console cart order", f"/console/cart-orders/{refunded}"),
+            Scene("console refund", f"/console/cart-orders/{refunded}/refund"),
+            Scene("console refund refused", f"/console/cart-orders/{refunded}/refund", send),
+            Scene("console refund to confirm", f"/console/cart-orders/{refunded}/refund", ask_for_a_refund),
+            Scene("console settlement", settled),
+            Scene("console settlement of nothing", "/console/settlement?from=2020-01-01&to=2020-01-31"),
+            Scene("console adjustment refused", f"{settled}/adjust", send),
+            Scene("console adjustment to confirm", f"{settled}/adjust", ask_for_an_adjustment),
             Scene("console vouchers found", "/console/coupons", find_order),
             Scene("console no offers", "/console/offers?q=nothing+is+called+this"),
             Scene("console nothing here", f"/console/offers/{uuid4()}", status=404),

@@ -12,16 +12,15 @@ import cv2
 import numpy
 import pytest
 import segno
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import select
 
 from tearline.core import rotating
 from tearline.coupons.model import Redemption
 from tearline.coupons.rotation import coupon_secret
 from tearline.db import Database
-from tearline.web.app import create_app
-from tests.browser.chromium import chromium, fake_camera, serving, violations
-from tests.callers import SECRET, settings_for
+from tests.browser.chromium import chromium, fake_camera, serving_on, violations
+from tests.callers import SECRET
 from tests.cashiers import PASSWORD, add_staff
 from tests.counters import Issued, claim
 from tests.worlds import make_world
@@ -63,7 +62,7 @@ async def counter(database: Database, database_url: str) -> AsyncIterator[Counte
     world = await make_world(database, bundle=(2,))
     coupons = await claim(database, world)
     email = await add_staff(database, world.merchant_id, "Mei", "cashier")
-    async with serving(create_app(settings_for(database_url))) as address:
+    async with serving_on(database_url) as address:
         yield Counter(address, database, email, coupons)
 
 
@@ -115,12 +114,13 @@ async def test_a_live_code_before_the_camera_is_redeemed(counter: Counter, tmp_p
         assert problems == []
 
 
-async def test_a_photo_of_the_code_does_where_there_is_no_camera(counter: Counter, tmp_path: Path) -> None:
+async def test_a_photo_of_the_code_does_where_there_is_no_camera(
+    counter: Counter, browser: Browser, tmp_path: Path
+) -> None:
     coupon = counter.coupons[0]
     photo, blank = tmp_path / "photo.jpg", tmp_path / "blank.jpg"
     blank.write_bytes(bytes(cv2.imencode(".jpg", numpy.full((480, 640), 130, numpy.uint8))[1]))
-    async with chromium() as browser:
-        page = await browser.new_page(viewport=PHONE, locale="en")
+    async with await browser.new_page(viewport=PHONE, locale="en") as page:
         await counter.sign_in(page)
         await page.set_input_files("[data-photo]", blank)
         await expect(page.get_by_text("No code was found in that picture.")).to_be_visible(timeout=20_000)
@@ -130,14 +130,13 @@ async def test_a_photo_of_the_code_does_where_there_is_no_camera(counter: Counte
         await expect(page.get_by_text("Live QR code")).to_be_visible()
 
 
-async def test_an_old_picture_is_refused_in_large(counter: Counter, tmp_path: Path) -> None:
+async def test_an_old_picture_is_refused_in_large(counter: Counter, browser: Browser, tmp_path: Path) -> None:
     coupon = counter.coupons[0]
     secret = coupon_secret(SECRET.encode(), coupon.id)
     old = rotating.payload(coupon.code, secret, datetime.now(UTC) - timedelta(minutes=5))
     photo = tmp_path / "screenshot.jpg"
     photo.write_bytes(picture(old))
-    async with chromium() as browser:
-        page = await browser.new_page(viewport=PHONE, locale="en", color_scheme="dark")
+    async with await browser.new_page(viewport=PHONE, locale="en", color_scheme="dark") as page:
         await counter.sign_in(page)
         await page.set_input_files("[data-photo]", photo)
         await expect(page.get_by_role("heading", name="Out of date")).to_be_visible(timeout=20_000)
@@ -147,10 +146,9 @@ async def test_an_old_picture_is_refused_in_large(counter: Counter, tmp_path: Pa
         await page.wait_for_url("**/merchant")
 
 
-async def test_typing_works_without_scripts(counter: Counter) -> None:
+async def test_typing_works_without_scripts(counter: Counter, browser: Browser) -> None:
     coupon = counter.coupons[0]
-    async with chromium() as browser:
-        context = await browser.new_context(viewport=PHONE, locale="en", java_script_enabled=False)
+    async with await browser.new_context(viewport=PHONE, locale="en", java_script_enabled=False) as context:
         page = await context.new_page()
         await counter.sign_in(page)
         await page.fill("#code", coupon.code.lower())
@@ -163,9 +161,8 @@ async def test_typing_works_without_scripts(counter: Counter) -> None:
         await expect(page.get_by_role("heading", name="Undone")).to_be_visible()
 
 
-async def test_without_a_network_the_installed_counter_says_so(counter: Counter) -> None:
-    async with chromium() as browser:
-        context = await browser.new_context(viewport=PHONE, locale="en")
+async def test_without_a_network_the_installed_counter_says_so(counter: Counter, browser: Browser) -> None:
+    async with await browser.new_context(viewport=PHONE, locale="en") as context:
         page = await context.new_page()
         await counter.sign_in(page)
         await page.evaluate("navigator.serviceWorker.ready.then(() => true)")

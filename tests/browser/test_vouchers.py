@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from tearline.db import Database
-from tearline.web.app import create_app
-from tests.browser.chromium import chromium, serving
-from tests.callers import settings_for
+from tests.browser.chromium import serving
+from tests.callers import built_for, settings_for
 from tests.web.browsing import PASSWORD, make_staff
 from tests.worlds import World, make_world
 
@@ -23,20 +22,23 @@ LINES = ["Code", *CODES, CODES[0], "4.91111E+19"]
 
 
 @asynccontextmanager
-async def at_console(database_url: str, path: str, *, scripts: bool = True) -> AsyncIterator[Page]:
+async def at_console(
+    browser: Browser, database_url: str, path: str, *, scripts: bool = True
+) -> AsyncIterator[Page]:
     """A page of the console, signed in."""
-    app = create_app(settings_for(database_url))
-    async with serving(app) as address, chromium() as browser:
-        await make_staff(app, "owner")
-        context = await browser.new_context(locale="en-HK", java_script_enabled=scripts)
-        page = await context.new_page()
-        await page.goto(f"{address}/console/sign-in")
-        await page.fill("[name=email]", "owner@example.org")
-        await page.fill("[name=password]", PASSWORD)
-        await page.press("[name=password]", "Enter")
-        await page.wait_for_url(lambda url: "sign-in" not in url)
-        await page.goto(address + path)
-        yield page
+    with built_for(settings_for(database_url)) as app:
+        async with (
+            serving(app) as address,
+            await browser.new_page(locale="en-HK", java_script_enabled=scripts) as page,
+        ):
+            await make_staff(app, "owner")
+            await page.goto(f"{address}/console/sign-in")
+            await page.fill("[name=email]", "owner@example.org")
+            await page.fill("[name=password]", PASSWORD)
+            await page.press("[name=password]", "Enter")
+            await page.wait_for_url(lambda url: "sign-in" not in url)
+            await page.goto(address + path)
+            yield page
 
 
 async def drop(page: Page, name: str, content: str) -> None:
@@ -64,10 +66,10 @@ async def make_pool(page: Page) -> None:
 
 
 async def test_codes_are_dropped_checked_imported_and_handed_back(
-    database: Database, database_url: str, tmp_path: Path
+    browser: Browser, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     world: World = await make_world(database, bundle=(1,))
-    async with at_console(database_url, f"/console/offers/{world.offers[0]}") as page:
+    async with at_console(browser, database_url, f"/console/offers/{world.offers[0]}") as page:
         await make_pool(page)
         pool = page.url
         # A file that does not arrive is said so, and can be sent again.
@@ -116,12 +118,14 @@ async def test_codes_are_dropped_checked_imported_and_handed_back(
         await expect(page.locator("#hand-backs")).not_to_contain_text("Not fetched yet")
 
 
-async def test_an_upload_works_without_scripts(database: Database, database_url: str, tmp_path: Path) -> None:
+async def test_an_upload_works_without_scripts(
+    browser: Browser, database: Database, database_url: str, tmp_path: Path
+) -> None:
     world: World = await make_world(database, bundle=(1,))
     file = tmp_path / "codes.txt"
     file.write_text("\r\n".join(CODES[:50]))
     offer = f"/console/offers/{world.offers[0]}"
-    async with at_console(database_url, offer, scripts=False) as page:
+    async with at_console(browser, database_url, offer, scripts=False) as page:
         await make_pool(page)
         await page.set_input_files("#code-file", file)
         await page.get_by_role("button", name="Upload").click()

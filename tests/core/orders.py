@@ -9,7 +9,7 @@ from random import Random
 from uuid import UUID
 
 from tearline.core.allocation import Runs
-from tearline.core.cart import EVERYTHING, Cart, CartLine, Parcel, Right, touches
+from tearline.core.cart import EVERYTHING, Cart, CartLine, Parcel, Right, candidates
 from tearline.core.offers import CartRules, FreeShipping, Funding, Scope, Selection
 from tearline.core.orders import FrozenOrder, freeze
 from tearline.core.pricing import price
@@ -92,7 +92,8 @@ def _any_right(dice: Random, cart: Cart, number: int) -> Right:
             refund_below_threshold=dice.choice(("keep", "recompute", "recompute", "recompute")),
         ),
     )
-    cost = sum(line.unit_price * line.quantity for line in cart.lines if touches(plain, line))
+    found, _skipped = candidates(cart, [plain], NOW)
+    cost = sum(one.list_total for one in found)
     return replace(plain, minimum_spend=cost * dice.choice((0, 1, 2, 3, 4)) // 4)
 
 

@@ -104,6 +104,20 @@ def test_a_fixed_price_is_for_the_dearest_units() -> None:
     assert [one.units for one in quote.lines] == [((900, 1),), ((150, 2),), ((150, 1),)]
 
 
+def test_a_fixed_price_is_for_the_dearest_units_however_few_they_are() -> None:
+    of = cart(line("one", 900, 3, product="tea"), line("two", 1_500, product="tea"))
+    quote = choose(of, [right("a", FixedPrice(150, "tea", 2))], NOW)
+    assert [one.units for one in quote.lines] == [((150, 1), (900, 2)), ((150, 1),)]
+
+
+def test_a_right_that_finds_nothing_left_says_so() -> None:
+    some = [right("all", AmountOff(5_000), NOODLES), right("late", TEN_OFF, minimum_spend=5_000)]
+    quote = price(cart(A_BOWL), some, NOW)
+    assert [(one.right.key, one.reason, one.missing) for one in quote.skipped] == [
+        ("late", "nothing_left", None)
+    ]
+
+
 def test_coupons_of_one_offer_are_used_one_at_a_time_the_first_to_run_out_first() -> None:
     group = [CartRules(stacking_group=name) for name in "ab"]
     some = [

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tearline.core.cart import Cart, Parcel, Right, candidates
-from tearline.core.choosing import choose, saved_by
+from tearline.core.choosing import choose
 from tearline.core.hints import MOST_HINTS, Hint, Usable, hints, qualify
 from tearline.core.offers import (
     AmountOff,
@@ -20,7 +20,7 @@ from tearline.core.offers import (
     PercentOff,
     Step,
 )
-from tearline.core.pricing import price
+from tearline.core.pricing import State, amount_of, price
 from tests.core.carts import BOOKS, NOODLES, NOW, any_cart, any_rights, cart, line, right
 from tests.core.test_cart_properties import on_many
 
@@ -220,4 +220,5 @@ def test_a_hint_keeps_its_word(dice: Random) -> None:
         for missing, saving in ((hint.missing, hint.saving), (hint.missing - 1, None)):
             more = replace(like, key="more", unit_price=missing, quantity=1)
             (richer,), _skipped = candidates(replace(of, lines=(*of.lines, more)), [hint.right], NOW)
-            assert saved_by(replace(of, lines=(*of.lines, more)), richer) == saving
+            grown = replace(of, lines=(*of.lines, more))
+            assert amount_of(grown, State.of(grown), richer) == saving

@@ -300,6 +300,32 @@ def test_nonsense_is_named_by_its_field(changes: dict[str, Any], field: str) -> 
     assert found[field].endswith((".", "…"))
 
 
+JUNE = Validity(FixedWindow(utc(2026, 6, 1), utc(2026, 7, 1)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({}, None),
+        ({"redeem_by": ("checkout",)}, None),
+        ({"issuer": "platform"}, "issuer"),
+        ({"validity": Validity(DaysAfterClaim(7))}, "validity"),
+        ({"issue_limit": 100}, "issue_limit"),
+        ({"limit_per_member": 1}, "limit_per_member"),
+        ({"redeem_by": ("cashier", "till")}, "redeem_by"),
+    ],
+)
+def test_what_goes_with_a_promotion_that_applies_by_itself(
+    changes: dict[str, Any], field: str | None
+) -> None:
+    with_window = {"validity": JUNE, **changes}
+    assert problems(**with_window) == {}
+    found = problems(automatic=True, **with_window)
+    assert set(found) == ({field} if field else set())
+    # Nonsense is named as what it is.
+    assert problems(automatic=True, validity=JUNE, issue_limit=0) == problems(validity=JUNE, issue_limit=0)
+
+
 def test_where_an_offer_can_be_used() -> None:
     assert usable_at_merchant(MERCHANT, Scope(), MERCHANT)
     assert not usable_at_merchant(MERCHANT, Scope(), OTHER_MERCHANT)

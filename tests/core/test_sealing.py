@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tearline.core.sealing import Seal
+from tearline.core.sealing import Seal, TextSeal
 
 PAYLOAD = Struct(">16sIQ")
 VALUES = (b"sixteen bytes ok", 7, 2**63)
@@ -117,3 +117,39 @@ def test_the_key_cannot_be_read_from_its_id() -> None:
 def test_weak_keys_are_refused(keys: tuple[bytes, ...]) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Seal("x1", b"a purpose", keys, PAYLOAD)
+
+
+def text_seal(*keys: bytes, version: str = "c1", purpose: bytes = b"a cart", most: int = 200) -> TextSeal:
+    return TextSeal(version, purpose, keys or (NEW_KEY,), most)
+
+
+@given(data=st.binary(max_size=60))
+def test_texts_come_back_as_they_were(data: bytes) -> None:
+    token = text_seal().sealed(data)
+    assert token is not None
+    assert text_seal(NEW_KEY, OLD_KEY).opened(token) == data
+    assert text_seal(OLD_KEY, NEW_KEY).opened(token) == data
+
+
+@given(data=st.binary(min_size=1, max_size=60), place=st.integers(min_value=0), character=st.characters())
+def test_texts_that_were_changed_do_not_open(data: bytes, place: int, character: str) -> None:
+    token = text_seal().sealed(data) or ""
+    place %= len(token)
+    changed = token[:place] + character + token[place + 1 :]
+    assert changed == token or text_seal().opened(changed) is None
+
+
+def test_texts_of_others_do_not_open() -> None:
+    token = text_seal().sealed(b"two teas") or ""
+    for other in (
+        text_seal(OLD_KEY),
+        text_seal(version="c2"),
+        text_seal(purpose=b"another"),
+        text_seal(most=len(token) - 1),
+    ):
+        assert other.opened(token) is None
+    for nonsense in ("", ".", "..", "c1.", "c1..", token + ".", f"{token}{token}", "é" * 20):
+        assert text_seal().opened(nonsense) is None
+    assert text_seal(most=20).sealed(b"two teas") is None
+    with pytest.raises(ValueError, match="at least one key"):
+        text_seal(b"short")

@@ -32,6 +32,7 @@ _SETTING = re.compile(rf"{PREFIX}[A-Z_]+[A-Z]")
 # Actions, in the sense of docs/locking.md, are functions that are handed a transaction or open one themselves.
 _WRITING_FOLDERS = (
     "campaigns",
+    "checkout",
     "coupons",
     "members",
     "merchants",
@@ -115,7 +116,7 @@ def test_commands_that_are_shown_exist_with_their_options() -> None:
     shown = 0
     for page, line in shell_lines():
         found = re.search(
-            r"\btearline ((?:staff |key |codes )?[a-z]+)(?P<options>.*)", line.partition(" #")[0]
+            r"\btearline ((?:staff |key |codes |catalogue )?[a-z]+)(?P<options>.*)", line.partition(" #")[0]
         )
         if found is None or "://tearline:" in line.partition("tearline ")[0]:
             continue

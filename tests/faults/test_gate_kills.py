@@ -62,7 +62,8 @@ class Crowd:
     most_inside: int = 0
 
     async def visit(self, number: int) -> None:
-        async with httpx.AsyncClient(timeout=10) as http:
+        # To read the certificates of this world's authorities takes longer than all that a visitor asks.
+        async with httpx.AsyncClient(timeout=10, verify=False) as http:
             joined = await self._until_answered(http, number, "joins", {}, None)
             self.tickets[number] = ticket = joined.json()["ticket"]
             body = {"exchange_key": f"visitor-{number}"}
@@ -73,7 +74,7 @@ class Crowd:
                 if answer.json()["reason"] not in ("not_called", "room_full"):
                     self.refused.append(answer.text)
                     return
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.4)
             # Asked again, as somebody does whose answer was lost, at whichever gate.
             again = await self._until_answered(http, number + 1, "passes", body, ticket)
             self.passes[number] = {answer.json()["pass"], again.json()["pass"]}

@@ -21,8 +21,7 @@ from tearline.offers.model import Offer
 from tearline.sales import statements
 from tearline.sales.desk import SaleDesk
 from tearline.sales.model import VoucherOrder
-from tearline.sales.statement_pdf import as_pdf
-from tearline.sales.statements import Statement, as_xlsx, currencies_of, statement, statement_file
+from tearline.sales.statements import Statement, as_pdf, as_xlsx, currencies_of, statement, statement_file
 from tests.pools.support import make_pool
 from tests.sale_worlds import Sale, make_sale, order, settle
 

@@ -14,6 +14,7 @@ from tearline.merchants.model import AuditEntry
 from tearline.notices.model import Notice
 from tearline.web.app import Application, create_app
 from tests.callers import Callers, make_callers, running, settings_for
+from tests.held_by_orders import hold_for_order, use_in_order
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +102,14 @@ async def test_from_an_offer_to_a_claim_with_nothing_but_the_api(
 async def test_what_makes_no_sense_is_refused_by_field(client: httpx.AsyncClient, callers: Callers) -> None:
     for change, field in (
         ({"benefit": {"kind": "percent_off", "basis_points": 10001}}, "benefit.basis_points"),
+        ({"benefit": {"kind": "percent_off"}}, "benefit.basis_points"),
+        (
+            {"benefit": {"kind": "percent_off", "basis_points": 2000, "pay_basis_points": 8000}},
+            "benefit.basis_points",
+        ),
+        ({"benefit": {"kind": "percent_off", "pay_basis_points": 10000}}, "benefit.pay_basis_points"),
+        ({"automatic": True}, "validity"),
+        ({"automatic": 1}, "automatic"),
         ({"funding": {"platform_basis_points": 1, "merchant_basis_points": 2}}, "funding"),
         ({"minimum_spend": {"amount": 1, "currency": "THB"}}, "minimum_spend.currency"),
         ({"benefit": {"kind": "gold"}}, "benefit"),
@@ -300,3 +309,61 @@ async def test_signing_in_by_phone(client: httpx.AsyncClient, app: Application) 
     assert right.json()["is_new_member"] is True
     headers = {"authorization": f"Bearer {right.json()['token']}"}
     assert (await client.get("/api/v1/wallet", headers=headers)).json() == {"items": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("said", [{"basis_points": 2000}, {"pay_basis_points": 8000}])
+async def test_a_percentage_is_said_in_either_convention_and_answered_in_both(
+    client: httpx.AsyncClient, callers: Callers, said: dict[str, int]
+) -> None:
+    body = new_offer(callers, benefit={"kind": "percent_off", "cap": 5000, **said})
+    made = await client.post("/api/v1/offers", json=body, headers=callers.operator)
+    assert made.status_code == 201, made.text
+    both = {"kind": "percent_off", "basis_points": 2000, "pay_basis_points": 8000, "cap": 5000}
+    assert made.json()["benefit"] == both
+    path = f"/api/v1/offers/{made.json()['id']}"
+    assert (await client.get(path, headers=callers.operator)).json()["benefit"] == both
+    change = {"version": 1, "benefit": {"kind": "percent_off", "pay_basis_points": 8800}}
+    changed = await client.patch(path, json=change, headers=callers.operator)
+    assert changed.json()["benefit"]["basis_points"] == 1200
+    listed = await client.get("/api/v1/offers", headers=callers.operator)
+    assert listed.json()["items"][0]["benefit"]["pay_basis_points"] == 8800
+
+
+async def test_a_promotion_that_applies_by_itself(client: httpx.AsyncClient, callers: Callers) -> None:
+    window = {"kind": "fixed", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2036-01-01T00:00:00Z"}
+    body = new_offer(callers, validity={"period": window}, automatic=True)
+    made = await client.post("/api/v1/offers", json=body, headers=callers.operator)
+    assert made.status_code == 201, made.text
+    assert made.json()["automatic"] is True
+    assert made.json()["redeem_by"] == ["cashier", "till", "checkout"]
+    path = f"/api/v1/offers/{made.json()['id']}"
+    changed = await client.patch(path, json={"version": 1, "automatic": False}, headers=callers.operator)
+    assert changed.json()["automatic"] is False
+    in_a_prize = f"/api/v1/offers/{callers.world.offers[0]}"
+    change = {"version": 1, "automatic": True}
+    refused = await client.patch(in_a_prize, json=change, headers=callers.operator)
+    assert (refused.json()["reason"], set(refused.json()["fields"])) == ("not_editable", {"automatic"})
+
+
+async def test_what_an_online_order_used_has_no_store(
+    app: Application, client: httpx.AsyncClient, callers: Callers
+) -> None:
+    services, world = app.litestar.state.services, callers.world
+    answer = await services.claim_desk.claim(world.campaign_code, world.members[0], 1, "PASSWORD0", "k")
+    held, used = answer.coupons
+    _hold, kept_for = await hold_for_order(services.database, world.members[0], held.id)
+    redemption_id, order_id = await use_in_order(
+        services.database, world.members[0], used.id, offer_id=used.offer_id, merchant_id=world.merchant_id
+    )
+    listed = (await client.get("/api/v1/redemptions", headers=callers.till)).json()["items"]
+    one = (await client.get(f"/api/v1/redemptions/{redemption_id}", headers=callers.operator)).json()
+    assert listed == [one]
+    assert {name: one[name] for name in ("way", "verified", "order_id", "store_id", "store_names")} == {
+        "way": "checkout", "verified": "order", "order_id": str(order_id), "store_id": None,
+        "store_names": None,
+    }  # fmt: skip
+    undo = {"request_number": "till/1"}
+    path = f"/api/v1/redemptions/{redemption_id}/reversal"
+    assert (await client.post(path, json=undo, headers=callers.till)).json()["reason"] == "not_found"
+    wallet = (await client.get("/api/v1/wallet?folder=held", headers=callers.member)).json()["items"]
+    assert [(row["id"], row["held_for_order_id"]) for row in wallet] == [(str(held.id), str(kept_for))]

@@ -70,7 +70,7 @@ async def bought(
     """A paid order."""
     made = (await order(client, member, sale, quantity)).json()
     await pay(app, client, made)
-    return (await client.get(f"{API}/orders/{made['id']}", headers=member)).json()
+    return (await client.get(f"{API}/voucher-orders/{made['id']}", headers=member)).json()
 
 
 async def partner_key(app: Application, sale: Sale) -> dict[str, str]:
@@ -159,7 +159,7 @@ async def test_a_member_orders_pays_and_has_the_code(
     assert again.json() == first
     other = await order(client, callers.member, sale, 1, key="one")
     assert other.json()["reason"] == "idempotency_key_reused"
-    path = f"{API}/orders/{first['id']}"
+    path = f"{API}/voucher-orders/{first['id']}"
     payment = await client.post(f"{path}/payment", json={"language": "th"}, headers=callers.member)
     assert payment.json()["payment_address"] == first["payment_address"]
     await pay(app, client, first)
@@ -230,7 +230,7 @@ async def test_an_order_is_its_members_alone(
 ) -> None:
     sale = await sale_of(app)
     made = (await order(client, callers.member, sale)).json()
-    path = f"{API}/orders/{made['id']}"
+    path = f"{API}/voucher-orders/{made['id']}"
     assert (await client.get(path, headers=callers.other_member)).status_code == 404
     assert (await client.post(f"{path}/cancel", headers=callers.other_member)).status_code == 404
     cancelled = (await client.post(f"{path}/cancel", headers=callers.member)).json()
@@ -262,22 +262,26 @@ async def test_orders_and_vouchers_are_found(
     partner = await partner_key(app, sale)
     paid = await bought(app, client, callers.member, sale, 2)
     open_one = (await order(client, callers.other_member, sale)).json()
-    listed = (await client.get(f"{API}/orders", headers=callers.operator)).json()["items"]
+    listed = (await client.get(f"{API}/voucher-orders", headers=callers.operator)).json()["items"]
     assert [row["id"] for row in listed] == [open_one["id"], paid["id"]]
     assert listed[0]["member_phone"].startswith("+852")
-    half = (await client.get(f"{API}/orders", params={"limit": 1}, headers=callers.operator)).json()
+    half = (await client.get(f"{API}/voucher-orders", params={"limit": 1}, headers=callers.operator)).json()
     rest = {"limit": 1, "cursor": half["next_cursor"]}
-    following = (await client.get(f"{API}/orders", params=rest, headers=callers.operator)).json()
+    following = (await client.get(f"{API}/voucher-orders", params=rest, headers=callers.operator)).json()
     assert [row["id"] for row in following["items"]] == [paid["id"]]
     by_number = {"number": paid["number"].lower(), "campaign": "vouchers-1"}
-    found = (await client.get(f"{API}/orders", params=by_number, headers=callers.operator)).json()["items"]
+    found = (await client.get(f"{API}/voucher-orders", params=by_number, headers=callers.operator)).json()[
+        "items"
+    ]
     assert [row["id"] for row in found] == [paid["id"]]
     elsewhere = {"number": paid["number"], "campaign": "winter-1"}
-    none = (await client.get(f"{API}/orders", params=elsewhere, headers=callers.operator)).json()["items"]
+    none = (await client.get(f"{API}/voucher-orders", params=elsewhere, headers=callers.operator)).json()[
+        "items"
+    ]
     assert none == []
-    theirs = (await client.get(f"{API}/orders", headers=partner)).json()["items"]
+    theirs = (await client.get(f"{API}/voucher-orders", headers=partner)).json()["items"]
     assert len(theirs) == 2 and all(row["member_phone"] is None for row in theirs)
-    assert (await client.get(f"{API}/orders", headers=callers.till)).json()["items"] == []
+    assert (await client.get(f"{API}/voucher-orders", headers=callers.till)).json()["items"] == []
 
     async def vouchers(code: str, caller: dict[str, str]) -> list[Any]:
         answer = await client.get(f"{API}/vouchers", params={"code": code}, headers=caller)

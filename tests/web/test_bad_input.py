@@ -22,7 +22,7 @@ from tests.callers import Callers
 
 pytestmark = pytest.mark.anyio
 
-ORDERS = "/api/v1/orders"
+ORDERS = "/api/v1/voucher-orders"
 """The list, for keys; what is below is the members'."""
 QUERIES = {
     "/api/v1/merchants/{merchant_id}/statements": {
@@ -56,7 +56,7 @@ def address(path: str, *, code: str = "WINTER-1") -> str:
 
 def headers_for(callers: Callers, path: str) -> dict[str, str]:
     """The headers of somebody who may call it, so that it is the body that is refused."""
-    if path.endswith("/claims") or "/wallet" in path or ("/orders" in path and path != ORDERS):
+    if path.endswith("/claims") or "/wallet" in path or ("/voucher-orders" in path and path != ORDERS):
         return callers.member
     return callers.till if path.startswith("/api/v1/redemptions") else callers.operator
 

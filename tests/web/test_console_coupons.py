@@ -7,6 +7,7 @@ import pytest
 
 from tearline.core.codes import display
 from tearline.web.app import Application
+from tests.held_by_orders import ORDER_NUMBER, hold_for_order, use_in_order
 from tests.web.browsing import console_browser
 from tests.worlds import make_world
 
@@ -57,3 +58,23 @@ async def test_finance_sees_the_coupon_and_not_the_member(
     assert page.status == 200 and "Winter in the City" in page.text
     assert "6000 0000" not in page.text and "/console/members/" not in page.html
     assert "Cancel this coupon" not in page.text
+
+
+async def test_what_an_online_order_holds_and_used_is_told(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    browser = await console_browser(app, client)
+    services = app.litestar.state.services
+    world = await make_world(services.database)
+    member_id = world.members[0]
+    answer = await services.claim_desk.claim(world.campaign_code, member_id, 1, "PASSWORD0", "key-1")
+    held, used = answer.coupons
+    await hold_for_order(services.database, member_id, held.id)
+    await use_in_order(
+        services.database, member_id, used.id, offer_id=used.offer_id, merchant_id=world.merchant_id
+    )
+    page = await browser.get(f"/console/coupons/{member_id}/{held.id}")
+    assert "Kept for an online order until" in page.text and "Kept at a counter" not in page.text
+    page = await browser.get(f"/console/coupons/{member_id}/{used.id}")
+    assert f"Online order {ORDER_NUMBER}" in page.text
+    assert "Online order" in (await browser.get(f"/console/members/{member_id}")).text

@@ -10,13 +10,16 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from tearline.campaigns.model import Campaign
 from tearline.core import offers as core
 from tearline.db import new_id, transaction
 from tearline.merchants.actions import create_merchant, create_store
 from tearline.offers.model import Offer
 from tearline.offers.reads import draft_of
 from tearline.web.app import Application
-from tearline.web.console.offer_form import OfferPlace, draft_from, offer_form, values_of
+from tearline.web.console.offer_form import OfferPlace, offer_form
+from tearline.web.console.offer_values import draft_from, values_of
+from tests.catalogue.support import categories
 from tests.web.browsing import COMMAND, Browser, Fields, console_browser
 from tests.worlds import World, make_world
 
@@ -75,6 +78,7 @@ DRAFTS = {
     "price in yen": replace(PLAIN, currency="JPY", benefit=core.FixedPrice(500, "x"), minimum_spend=100),
     "shipping": replace(PLAIN, benefit=core.FreeShipping(5000, ("HK", "Lantau, outer"[:6]))),
     "gift": replace(PLAIN, benefit=core.Gift({"en": "A tote", "th": "กระเป๋า"}, "tote")),
+    "automatic": replace(PLAIN, automatic=True),
     "every": replace(PLAIN, benefit=core.AmountOff(500, (), True, 3)),
 }
 
@@ -118,7 +122,7 @@ def fields(world: World, **changes: str | list[str]) -> Fields:
         "validity.kind": "fixed",
         "validity.fixed.starts_at": "2026-01-01T00:00",
         "validity.fixed.ends_at": "2036-01-01T00:00",
-        "redeem_by": ["cashier", "till"],
+        "redeem_by": ["cashier", "till", "checkout"],
         "issuer": "merchant",
         "funding_platform": "0",
         "funding_merchant": "100",
@@ -212,6 +216,31 @@ NONSENSE: dict[str, tuple[Fields, str, str]] = {
         {"validity.hours-count": "1", "validity.hours-0-from": "11:00", "validity.hours-0-to": "11:00"},
         "field-validity-hours",
         "These hours are empty",
+    ),
+    "a promotion with a limit": (
+        {"automatic": "yes", "issue_limit": "100"},
+        "field-issue_limit",
+        "nothing to limit",
+    ),
+    "a promotion without a window": (
+        {
+            "automatic": "yes",
+            "validity.kind": "days_after_claim",
+            "validity.days_after_claim.days": "7",
+            "validity.days_after_claim.starts_after_days": "0",
+        },
+        "field-validity",
+        "give it a fixed window",
+    ),
+    "a promotion for counters": (
+        {"automatic": "yes", "redeem_by": ["cashier", "till"]},
+        "field-redeem_by",
+        "online carts",
+    ),
+    "a promotion of the platform": (
+        {"automatic": "yes", "issuer": "platform"},
+        "field-issuer",
+        "own promotion",
     ),
     "issued again for ever": (
         {"cart_rules.refund_coupon": "reissue"},
@@ -334,6 +363,23 @@ async def test_the_preview_draws_what_is_typed(app: Application, client: httpx.A
     assert "The ticket appears here" in page.text
 
 
+async def test_the_preview_notices_keys_that_the_catalogue_does_not_know(
+    app: Application, client: httpx.AsyncClient
+) -> None:
+    browser, world = await console_browser(app, client), await _world(app)
+    database = app.litestar.state.services.database
+    await categories(database, ("tea", None))
+    scope: Fields = {"scope.includes.categories": "tea\ncofee", "scope.excludes.products": "gift-card"}
+    path = f"/console/offers/preview?merchant={world.merchant_id}"
+    page = await browser.post(path, fields(world, **scope))
+    assert "does not know gift-card, cofee yet" in page.text
+    assert "does not know" not in (await browser.post(path, fields(world))).text
+    # A shop may send them later: the offer is saved all the same, and its form says it again.
+    page = await browser.post(f"/console/offers/new?merchant={world.merchant_id}", fields(world, **scope))
+    assert "The offer is in the library" in page.text, page.errors
+    assert "does not know" in (await browser.get(f"{page.answer.url.path}/edit")).text
+
+
 async def test_adding_a_row_works_without_a_script(app: Application, client: httpx.AsyncClient) -> None:
     browser, world = await console_browser(app, client), await _world(app)
     page = await browser.post(
@@ -394,3 +440,33 @@ async def test_an_offer_changes_hands_until_coupons_are_out(
     async with services.database.connection() as connection:
         query = select(Offer.merchant_id).where(Offer.id == world.offers[0])
         assert await connection.scalar(query) is None
+
+
+async def test_a_promotion_applies_by_itself(app: Application, client: httpx.AsyncClient) -> None:
+    browser, world = await console_browser(app, client), await _world(app)
+    form = await browser.get(f"/console/offers/new?merchant={world.merchant_id}")
+    assert "applies to online carts by itself" in form.text and "In an online cart" in form.text
+    assert "by itself" not in (await browser.get("/console/offers/new?merchant=")).text
+    offer_id = await _create(browser, world, automatic="yes")
+    assert (await _row(app, offer_id)).automatic  # type: ignore[attr-defined]
+    page = await browser.post(f"/console/offers/{offer_id}/activate")
+    assert "it applies to every online cart that fits" in page.text
+    assert "Applies by itself" in page.text and "In an online cart" in page.text
+    for gone in ("Given out by", "Use the partner's codes", "Coupons in all"):
+        assert gone not in page.text, gone
+    plain_id = await _create(browser, world, code="plain")
+    listed = await browser.get("/console/offers?reach=automatic")
+    assert "Applies by itself" in listed.text
+    assert f"/console/offers/{offer_id}" in listed.html and f"/console/offers/{plain_id}" not in listed.html
+    # Neither a prize nor a sale can be made of it.
+    page = await browser.get(f"/console/campaigns/{world.campaign_id}/prizes/new")
+    assert str(plain_id) not in page.html and str(offer_id) not in page.html
+    await browser.post(f"/console/offers/{plain_id}/activate")
+    async with transaction(app.litestar.state.services.database) as tx:
+        await tx.execute(update(Campaign).values(state="paused"))
+    page = await browser.get(f"/console/campaigns/{world.campaign_id}/prizes/new")
+    assert str(plain_id) in page.html and str(offer_id) not in page.html
+    # Once it is in a prize, it can't become one.
+    page = await browser.send(f"/console/offers/{world.offers[0]}/edit", {"automatic": "yes"})
+    assert page.status == 422
+    assert "so it cannot apply by itself" in page.errors and 'href="#field-automatic"' in page.html

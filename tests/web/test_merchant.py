@@ -19,6 +19,7 @@ from tearline.web.app import Application
 from tests.callers import SECRET
 from tests.cashiers import Counter, add_staff, add_store, browser, make_counter, other_merchant
 from tests.counters import assert_clean
+from tests.held_by_orders import ORDER_NUMBER, hold_for_order, use_in_order
 
 pytestmark = pytest.mark.anyio
 
@@ -358,3 +359,53 @@ async def test_garbage_is_answered_and_redeems_nothing(counter: Counter) -> None
     ):
         assert (await mei.get(path)).status_code == 200
     assert await counter.redemptions() == 0
+
+
+async def test_a_redemption_by_an_online_order_has_no_store(counter: Counter) -> None:
+    coupon = counter.coupons[0]
+    redemption_id, _order = await use_in_order(
+        counter.database,
+        coupon.member_id,
+        coupon.id,
+        offer_id=coupon.offer_id,
+        merchant_id=counter.world.merchant_id,
+    )
+    await add_store(counter.database, counter.world.merchant_id, "kowloon")
+    max_ = await counter.person("Max", "manager")
+    everything = "/merchant/redemptions?on_from=&on_to="
+    await max_.get(everything)
+    assert counter.code in max_.text and "Online order" in max_.text
+    await max_.get(f"{everything}&store={counter.world.store_id}")
+    assert counter.code not in max_.text
+    await max_.get(f"{everything}&store=online")
+    assert counter.code in max_.text
+    exported = await max_.get("/merchant/redemptions/export?format=csv&on_from=&on_to=")
+    assert "Online order" in exported.text and ORDER_NUMBER in exported.text
+    await max_.get(f"/merchant/redemptions/{redemption_id}")
+    for said in ("Online order", ORDER_NUMBER, "undone by refunding that order"):
+        assert said in max_.text, said
+    assert "Undo this redemption" not in max_.text
+    # The counter says what became of the coupon.
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    assert "in an online order" in mei.text and f"/merchant/redemptions/{redemption_id}" not in mei.text
+
+
+async def test_the_counter_is_told_that_an_order_keeps_the_coupon(counter: Counter) -> None:
+    coupon = counter.coupons[0]
+    hold_id, _order = await hold_for_order(counter.database, coupon.member_id, coupon.id)
+    mei = counter.cashier
+    await mei.scan(counter.code)
+    assert "an online order keeps this coupon until" in mei.text
+    assert (await mei.get(f"/merchant/prepared/{hold_id}")).status_code == 404
+    assert await counter.redemptions() == 0
+
+
+async def test_a_promotion_that_applies_by_itself_is_marked(counter: Counter) -> None:
+    async with transaction(counter.database) as tx:
+        await tx.execute(update(Offer).values(issued=0, automatic=True))
+    max_ = await counter.person("Max", "manager")
+    await max_.get("/merchant/offers")
+    assert "Applies by itself" in max_.text
+    await max_.get(f"/merchant/offers/{counter.world.offers[0]}")
+    assert "Applies to online carts by itself" in max_.text and "Given out" not in max_.text

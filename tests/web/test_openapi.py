@@ -126,7 +126,7 @@ def known_parameters(callers: Callers, label: str) -> dict[str, str]:
     world, sale = callers.world, SOLD[0]
     if "/items" in label or label.endswith(("/orders", "/sales")):
         return {"code": sale.code, "item_id": str(sale.items[0])}
-    if label.endswith("/statements"):
+    if label.endswith(("/statements", "/settlement")):
         return {"merchant_id": str(sale.merchant_id)}
     if label.endswith(("/suspend", "/archive", "/pause", "/close", "/block")):
         return {"merchant_id": str(callers.other_merchant_id), "store_id": str(callers.other_store_id)}
@@ -224,9 +224,9 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     order = call(buying, keyed, 201, json=ordered, **on_sale)
     call(buying, keyed, 200, json=ordered, **on_sale)
     of_order = {"path": {"order_id": order["id"]}}
-    call("GET /api/v1/orders/{order_id}", callers.other_member, 200, **of_order)
-    call("POST /api/v1/orders/{order_id}/payment", callers.other_member, 200, json={}, **of_order)
-    call("POST /api/v1/orders/{order_id}/cancel", callers.other_member, 200, **of_order)
+    call("GET /api/v1/voucher-orders/{order_id}", callers.other_member, 200, **of_order)
+    call("POST /api/v1/voucher-orders/{order_id}/payment", callers.other_member, 200, json={}, **of_order)
+    call("POST /api/v1/voucher-orders/{order_id}/cancel", callers.other_member, 200, **of_order)
     call("GET /api/v1/vouchers", callers.operator, 200, params={"code": order["number"]})
     pool = {"path": {"pool_id": str(sale.pools[0])}}
     sent = {"params": {"name": "codes.txt"}, "content": b"91111E1311415BAA4661\n91111E1311415BAA4662\n"}
@@ -237,7 +237,36 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     call("POST /api/v1/pools/{pool_id}/files/{file_id}/import", callers.operator, 202, json=read, **of_file)
     call("GET /api/v1/pools/{pool_id}/files/{file_id}", callers.operator, 200, **of_file)
     call("GET /api/v1/pools/{pool_id}", callers.operator, 200, **pool)
-    for path in ("merchants", "offers", "campaigns", "rooms", "members", "pools", "orders"):
+    put = {"json": {"items": [{"key": "tea", "names": {"en": "Tea"}}]}}
+    call("PUT /api/v1/catalogue/categories", callers.operator, 200, **put)
+    call("PUT /api/v1/catalogue/brands", callers.operator, 200, **put)
+    tea = {
+        "key": "tea-1",
+        "names": {"en": "Tea"},
+        "price": {"amount": 4800, "currency": "HKD"},
+        "category_key": "tea",
+    }
+    call("PUT /api/v1/catalogue/products", till, 200, json={"items": [tea]})
+    call("GET /api/v1/catalogue/products/{key}", till, 200, path={"key": "tea-1"})
+    call("POST /api/v1/catalogue/products/withdraw", till, 200, json={"keys": ["tea-1"]})
+    sheet = {"params": {"name": "brands.csv"}, "content": b"key,name\nolive,Olive\n"}
+    call("POST /api/v1/catalogue/brands/file", callers.operator, 200, **sheet)
+    for path in ("products", "categories", "brands"):
+        call(f"GET /api/v1/catalogue/{path}", callers.operator, 200)
+    merchant = {"path": {"merchant_id": str(callers.world.merchant_id)}}
+    correction = {"amount": -500, "currency": "HKD", "note": "Documented"}
+    call(
+        "POST /api/v1/merchants/{merchant_id}/settlement/adjustments",
+        callers.operator,
+        201,
+        json=correction,
+        **merchant,
+    )
+    call("GET /api/v1/merchants/{merchant_id}/settlement/entries", callers.till, 200, **merchant)
+    period = {"currency": "HKD", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00+08:00"}
+    call("GET /api/v1/settlement", callers.operator, 200, params=period)
+    call("GET /api/v1/merchants/{merchant_id}/settlement", callers.till, 200, params=period, **merchant)
+    for path in ("merchants", "offers", "campaigns", "rooms", "members", "pools", "voucher-orders", "orders"):
         call(f"GET /api/v1/{path}", callers.operator, 200)
 
 

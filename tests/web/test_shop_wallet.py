@@ -19,6 +19,7 @@ from tearline.core.roles import Actor
 from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
 from tearline.web.app import Application
+from tests.held_by_orders import ORDER_NUMBER, hold_for_order, use_in_order
 from tests.web.shop_support import claim, says, services_of, sign_in, world_of
 from tests.worlds import World
 
@@ -69,7 +70,7 @@ async def test_empty_wallet_says_what_to_do(app: Application, client: httpx.Asyn
     for folder, sentence in (
         ("usable", "No coupons to use yet"),
         ("used", "Nothing used yet"),
-        ("held", "Nothing at a counter"),
+        ("held", "Nothing in use"),
         ("upcoming", "Nothing to come"),
         ("expired", "Nothing has expired"),
         ("void", "Nothing was cancelled"),
@@ -188,6 +189,30 @@ async def test_used_coupon_is_torn_with_when_and_where(app: Application, client:
     assert (await client.get(f"/wallet/{coupon_id}/qr.svg")).status_code == 404
     await desk.reverse(cashier_of(world), redeemed.redemption_id or redeemed.id, "till-2")
     assert "data-secret" in (await client.get(f"/wallet/{coupon_id}")).text
+
+
+async def test_a_coupon_that_an_order_holds_is_reserved(app: Application, client: httpx.AsyncClient) -> None:
+    world, coupons = await with_coupons(app, client)
+    coupon_id, database = coupons[0].id, services_of(app).database
+    await hold_for_order(database, world.members[0], coupon_id)
+    listed = (await client.get("/wallet?folder=held")).text
+    assert f"/wallet/{coupon_id}" in listed and says(listed, "Reserved for an order")
+    page = (await client.get(f"/wallet/{coupon_id}")).text
+    assert says(page, "Reserved for an order") and says(page, "it is yours again at")
+    # No counter takes it now, so there is nothing to show there.
+    assert "data-secret" not in page and not says(page, "In use at a counter")
+    live = (await client.get(f"/wallet/{coupon_id}/ticket?shown=usable")).text
+    assert says(live, "It is reserved for an order") and not says(live, "A cashier")
+
+
+async def test_a_coupon_that_an_order_used_says_so(app: Application, client: httpx.AsyncClient) -> None:
+    world, coupons = await with_coupons(app, client)
+    database, member_id = services_of(app).database, world.members[0]
+    for coupon, merchant_id in zip(coupons, (world.merchant_id, None), strict=False):
+        await use_in_order(database, member_id, coupon.id, offer_id=coupon.offer_id, merchant_id=merchant_id)
+        page = (await client.get(f"/wallet/{coupon.id}")).text
+        assert says(page, f"Online order {ORDER_NUMBER}")
+    assert len(coupons) >= 2
 
 
 async def test_coupon_that_cannot_be_used_shows_no_code_to_scan(

@@ -47,6 +47,7 @@ from tearline.pools.model import CodePool
 CLAIMABLE_LATER = ("draft", "active")
 ANY_STATE = ("draft", "active", "archived")
 POOLED_SENTENCE = _("The codes of one of these offers come from its partner: they are sold, not given out.")
+AUTOMATIC_SENTENCE = _("One of these offers applies to carts by itself, so no coupons of it are given out.")
 
 
 # Campaigns
@@ -318,12 +319,19 @@ async def _refuse_nonsense(
     *,
     offer_states: Sequence[str],
 ) -> None:
-    known = await tx.execute(
-        select(Offer.id).where(Offer.id.in_(list(draft.bundle)), Offer.state.in_(offer_states))
+    found = await tx.execute(
+        select(Offer.id, Offer.automatic)
+        .where(Offer.id.in_(list(draft.bundle)), Offer.state.in_(offer_states))
+        # None of them can become a promotion that applies by itself while the bundle is being written.
+        .order_by(Offer.id)
+        .with_for_update(read=True)
     )
+    is_automatic = {row.id: row.automatic for row in found}
     problems = core.check_prize(
-        draft, other_password_keys=other_password_keys, known_offer_ids=set(known.scalars())
+        draft, other_password_keys=other_password_keys, known_offer_ids=is_automatic.keys()
     )
+    if "bundle" not in problems and any(is_automatic.values()):
+        problems["bundle"] = AUTOMATIC_SENTENCE
     if "bundle" not in problems and await _with_pool(tx, draft.bundle):
         problems["bundle"] = POOLED_SENTENCE
     if problems:

@@ -6,6 +6,8 @@ and an offer of the platform does so across merchants.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -64,3 +66,55 @@ class Product(Base):
         CheckConstraint("tax_basis_points BETWEEN 0 AND 10000", name="tax"),
         Index("ix_product_merchant_id", "merchant_id", "key"),
     )
+
+
+# What a shop says of its entries. Each is the whole entry: what is left out is as written here, not as it was.
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryItem:
+    """A category as it is to be; ``parent_key`` is None for an outermost one."""
+
+    key: str
+    names: Mapping[str, str]
+    parent_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrandItem:
+    """A brand as it is to be."""
+
+    key: str
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductItem:
+    """A product as it is to be.
+
+    Attributes:
+        price: minor units of ``currency``.
+        merchant_id: None for the actor's own merchant.
+        tax_basis_points: the tax on it, in hundredths of a percent.
+    """
+
+    key: str
+    names: Mapping[str, str]
+    price: int
+    currency: str
+    merchant_id: UUID | None = None
+    tax_basis_points: int = 0
+    category_key: str | None = None
+    brand_key: str | None = None
+    is_discountable: bool = True
+    image: str | None = None
+    state: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows of a call."""
+
+    added: int
+    changed: int
+    unchanged: int

@@ -91,6 +91,8 @@ class CartOrderCoupon(Base):
     coupon_id: Mapped[UUID] = mapped_column(primary_key=True)
     holder_id: Mapped[UUID]
     """The member in whose wallet the coupon is."""
+    hold_id: Mapped[UUID]
+    """By which it is kept until the order is paid."""
     redemption_id: Mapped[UUID | None]
     outcome: Mapped[str | None]
     """What a refund made of it: ``returned``, ``reissued`` or ``forfeited``; None while it is used."""

@@ -33,6 +33,8 @@ app.add_typer(staff_app, name="staff", rich_help_panel=KEEPING)
 codes_app = typer.Typer(no_args_is_help=True, help="Lists of codes that partners bring for their offers.")
 app.add_typer(key_app, name="key", rich_help_panel=KEEPING)
 app.add_typer(codes_app, name="codes", rich_help_panel=KEEPING)
+catalogue_app = typer.Typer(no_args_is_help=True, help="What shops sell: products, categories and brands.")
+app.add_typer(catalogue_app, name="catalogue", rich_help_panel=KEEPING)
 
 
 def _show_version(is_wanted: bool) -> None:
@@ -431,6 +433,45 @@ def codes_template(
     from tearline.cli.codes import write_template
 
     write_template(file)
+
+
+@catalogue_app.command(
+    "import",
+    epilog="Examples:\n\n"
+    "[bold]tearline catalogue import --kind categories categories.csv[/]\n\n"
+    "[bold]tearline catalogue import --kind products products.xlsx[/]",
+)
+def import_catalogue(
+    file: Annotated[Path, typer.Argument(help="CSV or XLSX file whose first row names the columns.")],
+    kind: Annotated[
+        Literal["products", "categories", "brands"], typer.Option(help="What the file holds.")
+    ] = "products",
+) -> None:
+    """Put a file of products, categories or brands into the catalogue.
+
+    Everything in the file is put, or nothing: rows that are in the way are
+    listed with what is wrong. What is there already is changed to what the file
+    says, what is not in the file stays, and the same file again changes
+    nothing. Categories and brands come before the products that name them.
+    """
+    from tearline.cli.catalogue import run_import
+
+    run_import(kind, file)
+
+
+@catalogue_app.command(
+    "template", epilog="Example: [bold]tearline catalogue template --kind products products.csv[/]"
+)
+def catalogue_template(
+    file: Annotated[Path, typer.Argument(help="CSV file to write.")],
+    kind: Annotated[
+        Literal["products", "categories", "brands"], typer.Option(help="What the file is to hold.")
+    ] = "products",
+) -> None:
+    """Write a CSV file with the columns that are read, and an example."""
+    from tearline.cli.catalogue import write_template
+
+    write_template(kind, file)
 
 
 def _first_line(path: Path) -> str:

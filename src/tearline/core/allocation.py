@@ -17,6 +17,8 @@ Runs: TypeAlias = tuple[Run, ...]
 
 def total_of(runs: Runs) -> int:
     """What all units are worth together."""
+    if len(runs) == 1:  # as most are
+        return runs[0][0] * runs[0][1]
     return sum(amount * count for amount, count in runs)
 
 
@@ -34,35 +36,45 @@ def allocate(total: int, weights: Sequence[Runs]) -> list[Runs]:
     Returns:
         The parts in the same order, those of each line together.
     """
-    whole = sum(amount * count for runs in weights for amount, count in runs)
+    whole = sum(total_of(runs) for runs in weights)
     assert 0 <= total <= whole, "nobody can take off more than there is"
     if total in (0, whole):
         return [tuple((amount if total else 0, count) for amount, count in runs) for runs in weights]
-    shares = [
-        (divmod(total * amount, whole), line, place, count)
-        for line, runs in enumerate(weights)
-        for place, (amount, count) in enumerate(runs)
+    flat = [run for runs in weights for run in runs]
+    shares = [total * amount // whole for amount, _count in flat]
+    left = total - sum(share * count for share, (_amount, count) in zip(shares, flat, strict=True))
+    extras = [0] * len(flat)
+    if left:
+        lost = [total * amount % whole for amount, _count in flat]
+        # Sorting is stable, also in reverse: of equal losses the first comes first.
+        for place in sorted(range(len(flat)), key=lost.__getitem__, reverse=True):
+            extras[place] = extra = min(flat[place][1], left)
+            left -= extra
+            if left == 0:
+                break
+    parts = [
+        ((share, count),) if not extra else _with_extra(share, count, extra)
+        for share, (_amount, count), extra in zip(shares, flat, extras, strict=True)
     ]
-    left = total - sum(share * count for (share, _rest), _line, _place, count in shares)
-    extras: dict[tuple[int, int], int] = {}
-    # Sorting is stable: of equal remainders the first comes first.
-    for (_share, _rest), line, place, count in sorted(shares, key=lambda one: -one[0][1]):
-        if left == 0:
-            break
-        extras[line, place] = extra = min(count, left)
-        left -= extra
-    parts: list[list[Run]] = [[] for _ in weights]
-    for (share, _rest), line, place, count in shares:
-        extra = extras.get((line, place), 0)
-        if extra:
-            parts[line].append((share + 1, extra))
-        if count > extra:
-            parts[line].append((share, count - extra))
-    return [tuple(line) for line in parts]
+    each = iter(parts)
+    return [
+        next(each) if len(runs) == 1 else tuple(run for _run in runs for run in next(each))
+        for runs in weights
+    ]
+
+
+def _with_extra(share: int, count: int, extra: int) -> Runs:
+    """The first ``extra`` of some units get one minor unit more than their share."""
+    more = ((share + 1, extra),)
+    return more if extra == count else (*more, (share, count - extra))
 
 
 def subtract(runs: Runs, parts: Runs) -> Runs:
     """What is left of each unit after its part is taken; units that are left alike are kept together."""
+    if len(runs) == len(parts) == 1:  # as most are
+        (amount, count), (part, same) = runs[0], parts[0]
+        assert count == same, "both are of the same units"
+        return ((amount - part, count),)
     left: list[Run] = []
     for amount, part, count in aligned(runs, parts):
         if left and left[-1][0] == amount - part:

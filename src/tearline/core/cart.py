@@ -6,9 +6,11 @@ without. A discount lowers what is shown; tax is reckoned afterwards, from what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TypeAlias
 from uuid import UUID
 
@@ -153,11 +155,58 @@ class Candidate:
     list_total: int
 
 
+class _Lines:
+    """Where a cart's lines are, by what offers pick them by, so that a right need not look at each of them."""
+
+    def __init__(self, cart: Cart) -> None:
+        self.totals = [line.unit_price * line.quantity for line in cart.lines]
+        self._cart = cart
+        self._by_merchant = defaultdict[object, list[int]](list)
+        for position, line in enumerate(cart.lines):
+            self._by_merchant[line.merchant_id].append(position)
+        self._touchable: dict[UUID | None, tuple[int, ...]] = {}
+
+    def count(self, merchant_id: UUID | None) -> int:
+        """How many a merchant has, or with None the cart."""
+        return len(self._of(merchant_id))
+
+    def touchable(self, merchant_id: UUID | None) -> tuple[int, ...]:
+        """The positions of those of a merchant, or with None of the cart, that coupons may touch."""
+        if merchant_id not in self._touchable:
+            lines = self._cart.lines
+            own = self._of(merchant_id)
+            self._touchable[merchant_id] = tuple(place for place in own if lines[place].is_discountable)
+        return self._touchable[merchant_id]
+
+    def _of(self, merchant_id: UUID | None) -> Sequence[int]:
+        return range(len(self.totals)) if merchant_id is None else self._by_merchant.get(merchant_id, ())
+
+    def picked(self, selection: Selection) -> set[int]:
+        """The positions of those that a selection picks."""
+        wanted = selection.products, selection.categories, selection.brands, selection.merchants
+        found: set[int] = set()
+        for keys, lines_by_key in zip(wanted, self._by_key, strict=True):
+            for key in lines_by_key.keys() & keys:
+                found.update(lines_by_key[key])
+        return found
+
+    @cached_property
+    def _by_key(self) -> tuple[Mapping[object, list[int]], ...]:
+        products, categories, brands = (defaultdict[object, list[int]](list) for _ in range(3))
+        for position, line in enumerate(self._cart.lines):
+            products[line.product].append(position)
+            brands[line.brand].append(position)
+            for category in line.categories:
+                categories[category].append(position)
+        return products, categories, brands, self._by_merchant
+
+
 def candidates(cart: Cart, rights: Sequence[Right], now: datetime) -> tuple[list[Candidate], list[Skipped]]:
     """The rights that could apply, looked at alone and with a minimum spend still to be seen; and the others."""
     found, skipped = [], []
+    lines = _Lines(cart)
     for right in rights:
-        candidate = _candidate(cart, right, now)
+        candidate = _candidate(cart, lines, right, now)
         if isinstance(candidate, Candidate):
             found.append(candidate)
         else:
@@ -165,7 +214,7 @@ def candidates(cart: Cart, rights: Sequence[Right], now: datetime) -> tuple[list
     return found, skipped
 
 
-def _candidate(cart: Cart, right: Right, now: datetime) -> Candidate | Skipped:
+def _candidate(cart: Cart, cart_lines: _Lines, right: Right, now: datetime) -> Candidate | Skipped:
     if right.valid_from is not None and now < right.valid_from:
         return Skipped(right, "not_valid_yet")
     if right.valid_until is not None and now >= right.valid_until:
@@ -174,13 +223,14 @@ def _candidate(cart: Cart, right: Right, now: datetime) -> Candidate | Skipped:
         return Skipped(right, "other_currency")
     if right.rules.first_order_only and not cart.is_first_order:
         return Skipped(right, "first_order_only")
-    own = [
-        position
-        for position, line in enumerate(cart.lines)
-        if right.merchant_id is None or line.merchant_id == right.merchant_id
-    ]
-    lines = tuple(position for position in own if touches(right, cart.lines[position]))
-    if right.rules.excluded_lines == "block" and len(lines) < len(own):
+    lines = cart_lines.touchable(right.merchant_id)
+    if not right.scope.includes.is_empty:
+        included = cart_lines.picked(right.scope.includes)
+        lines = tuple([position for position in lines if position in included])
+    if not right.scope.excludes.is_empty:
+        excluded = cart_lines.picked(right.scope.excludes)
+        lines = tuple([position for position in lines if position not in excluded])
+    if right.rules.excluded_lines == "block" and len(lines) < cart_lines.count(right.merchant_id):
         return Skipped(right, "excluded_lines")
     parcels = _parcels(cart, right)
     if not lines or (isinstance(right.benefit, FreeShipping) and not parcels):
@@ -189,25 +239,7 @@ def _candidate(cart: Cart, right: Right, now: datetime) -> Candidate | Skipped:
         cart.lines[position].product == right.benefit.product for position in lines
     ):
         return Skipped(right, "nothing_in_scope")
-    total = sum(cart.lines[position].unit_price * cart.lines[position].quantity for position in lines)
-    return Candidate(right, lines, parcels, total)
-
-
-def touches(right: Right, line: CartLine) -> bool:
-    """Whether a line is in a right's scope."""
-    if not line.is_discountable or (right.merchant_id is not None and line.merchant_id != right.merchant_id):
-        return False
-    scope = right.scope
-    return (scope.includes.is_empty or _has(scope.includes, line)) and not _has(scope.excludes, line)
-
-
-def _has(selection: Selection, line: CartLine) -> bool:
-    return (
-        line.product in selection.products
-        or line.merchant_id in selection.merchants
-        or (line.brand is not None and line.brand in selection.brands)
-        or any(category in selection.categories for category in line.categories)
-    )
+    return Candidate(right, lines, parcels, sum(map(cart_lines.totals.__getitem__, lines)))
 
 
 def _parcels(cart: Cart, right: Right) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tearline.core.cart import SHIPPING, Candidate, Cart, Right, Skipped, candidates
-from tearline.core.choosing import saved_by
 from tearline.core.offers import AmountOff, Gift, PercentOff
 from tearline.core.pricing import (
     Quote,
     State,
+    amount_of,
     apply,
     apply_all,
     combine,
@@ -99,13 +99,14 @@ def qualify(cart: Cart, rights: Sequence[Right], now: datetime) -> Qualification
     found, unusable = candidates(cart, rights, now)
     usable: list[Usable] = []
     nearly: list[Hint] = []
+    start = State.of(cart)
     for candidate in found:
-        saving = saved_by(cart, candidate)
+        saving = amount_of(cart, start, candidate)
         if saving is not None:
             usable.append(Usable(candidate.right, saving))
             continue
-        why = why_nothing(State.of(cart), candidate)
-        hint = next(_thresholds(cart, candidate, State.of(cart)), None)
+        why = why_nothing(start, candidate)
+        hint = next(_thresholds(cart, candidate, start), None)
         if hint is not None and why.missing is not None:
             nearly.append(hint)
         else:
@@ -171,6 +172,4 @@ def _saving_with(cart: Cart, candidate: Candidate, state: State, missing: int) -
         richer = replace(candidate, list_total=candidate.list_total + missing)
         return discount_on(richer, state.left_of(candidate.lines) + missing)
     # What the others take off does not depend on what is added.
-    before = state.saved
-    apply(cart, state, replace(candidate, right=replace(right, minimum_spend=0)))
-    return state.saved - before
+    return amount_of(cart, state, replace(candidate, right=replace(right, minimum_spend=0))) or 0

@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from tearline.core.money import CURRENCY_EXPONENTS, MAXIMUM_AMOUNT
 from tearline.core.offers import (
+    CHECKOUT,
     ISSUERS,
     WAYS_OF_REDEEMING,
     WHOLE_BASIS_POINTS,
@@ -85,7 +86,33 @@ def check_offer(
             problems[name] = COUNT_SENTENCE
     ways = draft.redeem_by
     if not ways or len(set(ways)) != len(ways) or not set(ways) <= set(WAYS_OF_REDEEMING):
-        problems["redeem_by"] = _("Choose at least one way of redeeming: at the cashier, or by the till.")
+        problems["redeem_by"] = _(
+            "Choose at least one way of redeeming: by a cashier, by a till, or in an online cart."
+        )
+    if draft.automatic:
+        # What makes no sense anyway is said first.
+        problems = _check_automatic(draft) | problems
+    return problems
+
+
+def _check_automatic(draft: OfferDraft) -> dict[str, str]:
+    """What does not go with a promotion that applies by itself: nobody claims it, and only carts know of it."""
+    problems: dict[str, str] = {}
+    if draft.issuer != "merchant":
+        problems["issuer"] = _("Only a merchant's own promotion can apply by itself.")
+    if not isinstance(draft.validity.period, FixedWindow):
+        problems["validity"] = _(
+            "A promotion that applies by itself is never claimed: give it a fixed window."
+        )
+    for name, limit in (("issue_limit", draft.issue_limit), ("limit_per_member", draft.limit_per_member)):
+        if limit is not None:
+            problems[name] = _(
+                "No coupons are given out of a promotion that applies by itself, so there is nothing to limit."
+            )
+    if CHECKOUT not in draft.redeem_by:
+        problems["redeem_by"] = _(
+            "A promotion that applies by itself does so in online carts: choose them too."
+        )
     return problems
 
 

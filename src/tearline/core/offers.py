@@ -273,8 +273,10 @@ class OfferDraft:
         time_zone: in which days, weekdays and hours are counted.
         issue_limit: how many coupons may be issued in all; None for no limit.
         limit_per_member: how many one member may ever be issued; None for no limit.
-        redeem_by: ways of redeeming that are allowed: ``cashier``, ``till``.
-        store_ids: where it can be used; empty for all stores of its merchants.
+        redeem_by: ways of redeeming that are allowed: ``cashier``, ``till``, ``checkout`` (an order of a cart).
+        store_ids: where it can be used at a counter; empty for all stores of its merchants.
+        automatic: a promotion of the merchant: it lowers the prices of carts by itself, and no coupons of it
+            are given out.
     """
 
     code: str
@@ -294,12 +296,15 @@ class OfferDraft:
     cart_rules: CartRules = CartRules()
     issue_limit: int | None = None
     limit_per_member: int | None = None
-    redeem_by: tuple[str, ...] = ("cashier", "till")
+    redeem_by: tuple[str, ...] = ("cashier", "till", "checkout")
     store_ids: tuple[UUID, ...] = ()
+    automatic: bool = False
 
 
 ISSUERS = ("platform", "merchant")
-WAYS_OF_REDEEMING = ("cashier", "till")
+WAYS_OF_REDEEMING = ("cashier", "till", "checkout")
+CHECKOUT = "checkout"
+"""The way of redeeming that an order of a cart is."""
 
 EDITABLE_ONCE_ISSUED = frozenset(
     {"names", "summaries", "terms", "image", "issue_limit", "limit_per_member", "redeem_by", "store_ids"}

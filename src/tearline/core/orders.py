@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tearline.core.allocation import Runs, total_of
-from tearline.core.cart import Cart, Right, touches
+from tearline.core.cart import Cart
 from tearline.core.offers import Benefit, CartRules
-from tearline.core.pricing import Quote, Share
+from tearline.core.pricing import Applied, Quote, Share
 from tearline.core.tax import taxes
 
 POINTS = -1
@@ -54,7 +54,7 @@ class FrozenLine:
     units: Runs
     tax: Runs
     shares: tuple[FrozenShare, ...]
-    tax_basis_points: int = 0
+    tax_basis_points: int
 
     @property
     def list_total(self) -> int:
@@ -178,7 +178,7 @@ def freeze(cart: Cart, quote: Quote) -> FrozenOrder:
             )
             for place, parcel in enumerate(cart.parcels)
         ),
-        tuple(_frozen_right(cart, applied.right) for applied in quote.applied),
+        tuple(_frozen_right(applied) for applied in quote.applied),
     )
 
 
@@ -188,7 +188,8 @@ def _add(parts: list[list[FrozenShare]], position: int, shares: tuple[Share, ...
         parts[share.position].append(FrozenShare(position, share.units, share.platform))
 
 
-def _frozen_right(cart: Cart, right: Right) -> FrozenRight:
+def _frozen_right(applied: Applied) -> FrozenRight:
+    right = applied.right
     return FrozenRight(
         right.key,
         UUID(right.offer),
@@ -199,5 +200,5 @@ def _frozen_right(cart: Cart, right: Right) -> FrozenRight:
         right.minimum_spend,
         right.rules,
         right.funding.platform_basis_points,
-        tuple(place for place, line in enumerate(cart.lines) if touches(right, line)),
+        applied.scope,
     )

@@ -131,9 +131,12 @@ _MOST_RANGES = 2
 _MOST_OPTIONS = 3
 
 
-def can_have_pool(merchant_id: UUID | None, issued: int, state: str) -> bool:
-    """Whether an offer that has no pool can still be given one: one merchant's, of which nothing was issued yet."""
-    return merchant_id is not None and issued == 0 and state != "archived"
+def can_have_pool(merchant_id: UUID | None, issued: int, state: str, *, is_automatic: bool) -> bool:
+    """Whether an offer that has no pool can still be given one.
+
+    It is one merchant's, nothing of it was issued yet, and it does not apply by itself, without any codes.
+    """
+    return merchant_id is not None and issued == 0 and state != "archived" and not is_automatic
 
 
 def check_pool(symbology: str, low_stock: int | None) -> dict[str, str]:

@@ -56,12 +56,14 @@ class Applied:
     Attributes:
         lines, parcels: its shares; only those of more than nothing.
         amount: minor units off in all.
+        scope: positions of the lines in its scope, whether or not it takes anything off them.
     """
 
     right: Right
     lines: tuple[Share, ...]
     parcels: tuple[Share, ...]
     amount: int
+    scope: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,11 @@ class State:
             [parcel.amount for parcel in cart.parcels],
         )
 
+    def copy(self) -> State:
+        """The same, to go on from in another way."""
+        lines, totals, parcels = self.lines.copy(), self.totals.copy(), self.parcels.copy()
+        return State(lines, totals, parcels, self.taken.copy(), self.points, self.points_lines)
+
     @property
     def saved(self) -> int:
         """Minor units that rights have taken off."""
@@ -143,21 +150,20 @@ class State:
 
     def left_of(self, lines: Iterable[int]) -> int:
         """What some lines still cost."""
-        totals = self.totals
-        return sum(totals[position] for position in lines)
+        return sum(map(self.totals.__getitem__, lines))
 
-    def take(self, candidate: Candidate, parts: dict[int, Runs], parcels: dict[int, int]) -> bool:
-        """Take a discount off, given by line and by parcel."""
-        amount = sum(parcels.values())
-        for position, units in parts.items():
-            taken = total_of(units)
-            amount += taken
-            self.totals[position] -= taken
-            self.lines[position] = subtract(self.lines[position], units)
-        for position, taken in parcels.items():
-            self.parcels[position] -= taken
-        self.taken.append(Taken(candidate, parts, parcels, amount))
-        return True
+    def take(self, taken: Taken) -> None:
+        """Take a discount off."""
+        for position, units in taken.lines.items():
+            self.take_off_line(position, units)
+        for position, amount in taken.parcels.items():
+            self.parcels[position] -= amount
+        self.taken.append(taken)
+
+    def take_off_line(self, position: int, units: Runs) -> None:
+        """Take so much off each unit of a line."""
+        self.totals[position] -= total_of(units)
+        self.lines[position] = subtract(self.lines[position], units)
 
 
 def threshold_of(candidate: Candidate, left: int) -> int:
@@ -195,27 +201,49 @@ def discount_on(candidate: Candidate, left: int) -> int:
 
 def apply(cart: Cart, state: State, candidate: Candidate) -> bool:
     """Let a right lower what is left; False, and nothing done, when it would take nothing off."""
+    taken = discount(cart, state, candidate)
+    if taken is None:
+        return False
+    state.take(taken)
+    return True
+
+
+def discount(cart: Cart, state: State, candidate: Candidate) -> Taken | None:
+    """What a right would take off what is left; None when it is nothing."""
     right, benefit = candidate.right, candidate.right.benefit
     left = state.left_of(candidate.lines)
     if threshold_of(candidate, left) < right.minimum_spend:
-        return False
+        return None
     if isinstance(benefit, Gift):
-        return state.take(candidate, {}, {})
+        return Taken(candidate, {}, {}, 0)
     if isinstance(benefit, FreeShipping):
         weights = [((state.parcels[position], 1),) for position in candidate.parcels]
         whole = sum(total_of(one) for one in weights)
         off = whole if benefit.cap is None else min(whole, benefit.cap)
         parts = allocate(off, weights)
         shares = {position: part[0][0] for position, part in zip(candidate.parcels, parts, strict=True)}
-        return off > 0 and state.take(candidate, {}, shares)
+        return Taken(candidate, {}, shares, off) if off else None
     if isinstance(benefit, FixedPrice):
         found = _fixed_price(cart, state, candidate, benefit)
-        return bool(found) and state.take(candidate, found, {})
+        return Taken(candidate, found, {}, sum(map(total_of, found.values()))) if found else None
     off = discount_on(candidate, left)
     if off == 0:
-        return False
+        return None
     split = allocate(off, [state.lines[position] for position in candidate.lines])
-    return state.take(candidate, dict(zip(candidate.lines, split, strict=True)), {})
+    return Taken(candidate, dict(zip(candidate.lines, split, strict=True)), {}, off)
+
+
+def amount_of(cart: Cart, state: State, candidate: Candidate) -> int | None:
+    """How much a right would take off what is left, without splitting it; None where it would not apply."""
+    if goes_by_sums(candidate):
+        return discount_on(candidate, state.left_of(candidate.lines)) or None
+    taken = discount(cart, state, candidate)
+    return None if taken is None else taken.amount
+
+
+def goes_by_sums(candidate: Candidate) -> bool:
+    """Whether what a right takes off depends only on what the lines in its scope cost together."""
+    return isinstance(candidate.right.benefit, AmountOff | PercentOff)
 
 
 def _fixed_price(cart: Cart, state: State, candidate: Candidate, benefit: FixedPrice) -> dict[int, Runs]:
@@ -279,7 +307,7 @@ def apply_all(cart: Cart, chosen: Iterable[Candidate]) -> tuple[State, list[Skip
     for candidate in order[: len(order) - len(shipping)]:
         if not apply(cart, state, candidate):
             passed.append(why_nothing(state, candidate))
-    _take_points(cart, state)
+    take_points(cart, state)
     for candidate in shipping:
         if not apply(cart, state, candidate):
             passed.append(why_nothing(state, candidate))
@@ -322,7 +350,8 @@ def combine(one: Right, other: Right) -> bool:
     )
 
 
-def _take_points(cart: Cart, state: State) -> None:
+def take_points(cart: Cart, state: State) -> None:
+    """Let points lower what is left of the lines that may be touched."""
     positions = [position for position, line in enumerate(cart.lines) if line.is_discountable]
     points = min(cart.points, state.left_of(positions))
     if points <= 0:
@@ -330,8 +359,7 @@ def _take_points(cart: Cart, state: State) -> None:
     split = allocate(points, [state.lines[position] for position in positions])
     shares = []
     for position, units in zip(positions, split, strict=True):
-        state.totals[position] -= total_of(units)
-        state.lines[position] = subtract(state.lines[position], units)
+        state.take_off_line(position, units)
         if total_of(units):
             shares.append(Share(position, units, units))
     state.points, state.points_lines = points, tuple(shares)
@@ -351,4 +379,5 @@ def _applied(taken: Taken) -> Applied:
         tuple(one for one in lines if one.amount),
         tuple(one for one in parcels if one.amount),
         taken.amount,
+        taken.candidate.lines,
     )

@@ -47,11 +47,11 @@ class OfferFacts:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A preparation, where and by whom; from ``held_until`` on it counts as none."""
+    """A preparation, where and by whom; from ``held_until`` on it counts as none. An order has no place."""
 
     id: UUID
     held_until: datetime
-    store_id: UUID
+    store_id: UUID | None
     staff_id: UUID | None = None
 
 

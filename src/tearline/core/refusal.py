@@ -97,7 +97,7 @@ REASONS: dict[str, Reason] = {
     "pass_ended": Reason(403, _("Your time inside has ended.")),
     "pass_taken": Reason(403, _("Another member is using this place. Please join the line yourself.")),
     # Partners' codes
-    "unreadable_file": Reason(422, _("This file could not be read as a list of codes.")),
+    "unreadable_file": Reason(422, _("This file could not be read as a list.")),
     "file_not_ready": Reason(409, _("This file has been imported or discarded already.")),
     "orders_open": Reason(
         409, _("%(codes)s codes are in orders that are being paid. Hand back when they are done.")

@@ -57,6 +57,42 @@ class Seal:
         return self._payload.unpack(urlsafe_b64decode(parts[2] + self._padding))
 
 
+class TextSeal:
+    """Signs and verifies values of any length that somebody else keeps, such as a browser.
+
+    Args:
+        version: begins every token, as of ``Seal``.
+        purpose: keys of this purpose are derived from ``keys``.
+        keys: secrets of at least 32 bytes; the first signs, all verify.
+        most_characters: what is longer is no token of ours.
+    """
+
+    def __init__(self, version: str, purpose: bytes, keys: Sequence[bytes], most_characters: int) -> None:
+        if not keys or any(len(key) < MINIMUM_KEY_BYTES for key in keys):
+            raise ValueError(f"at least one key, each of {MINIMUM_KEY_BYTES} bytes or more, is needed")
+        self._version = version
+        self._keys = [hmac.digest(key, purpose, hashlib.sha256) for key in keys]
+        self._most_characters = most_characters
+
+    def sealed(self, data: bytes) -> str | None:
+        """A token that carries these bytes; None when it would be too long."""
+        signed = f"{self._version}.{_text(data)}"
+        token = f"{signed}.{_signature(self._keys[0], signed)}"
+        return token if len(token) <= self._most_characters else None
+
+    def opened(self, token: str) -> bytes | None:
+        """What a token carries; None when it is not ours, was changed, or its key is gone."""
+        if len(token) > self._most_characters or not token.isascii():
+            return None
+        signed, _, signature = token.rpartition(".")
+        version, _, text = signed.partition(".")
+        if version != self._version:
+            return None
+        if not any(hmac.compare_digest(_signature(key, signed), signature) for key in self._keys):
+            return None
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def _text(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 

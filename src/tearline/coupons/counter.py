@@ -119,13 +119,14 @@ class LockedCoupon:
 
 @dataclass(frozen=True, slots=True)
 class KnownHold:
-    """A preparation that was once made."""
+    """A preparation that was once made, or an order that kept a coupon: neither a counter's nor at a store."""
 
     coupon_id: UUID
-    merchant_id: UUID
-    store_id: UUID
+    merchant_id: UUID | None
+    store_id: UUID | None
     staff_id: UUID | None
     verified: str
+    order_id: UUID | None
 
 
 @dataclass(slots=True)

@@ -211,13 +211,14 @@ def find(
 ) -> tuple[LockedCoupon, str]:
     """The coupon that is meant, and how it was read: ``rotating`` or ``code``.
 
-    Another merchant's hold does not exist for this one. Another merchant's coupon is told apart later, by the
-    decision, before anything else about it.
+    Another merchant's hold does not exist for this one, and an order's for no counter. Another merchant's
+    coupon is told apart later, by the decision, before anything else about it.
     """
     if request.hold_id is not None:
         hold = loaded.holds.get(request.hold_id)
         coupon = loaded.coupons.get(hold.coupon_id) if hold is not None else None
-        if hold is None or coupon is None or hold.merchant_id != request.merchant_id:
+        is_ours = hold is not None and hold.order_id is None and hold.merchant_id == request.merchant_id
+        if hold is None or coupon is None or not is_ours:
             raise Refusal("not_found")
         return coupon, hold.verified
     coupon = loaded.by_code.get(request.code or "")

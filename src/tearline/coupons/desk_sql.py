@@ -69,7 +69,7 @@ FROM offer WHERE id = ANY(%s::uuid[])
 """
 
 HOLDS = """
-SELECT id, coupon_id, merchant_id, store_id, staff_id, verified
+SELECT id, coupon_id, merchant_id, store_id, staff_id, verified, order_id
 FROM coupon_hold WHERE id = ANY(%s::uuid[])
 """
 

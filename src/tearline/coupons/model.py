@@ -106,7 +106,9 @@ class Redemption(Base):
         CheckConstraint("way IN ('cashier','till','checkout')", name="way"),
         CheckConstraint("verified IN ('rotating','code','order')", name="verified"),
         CheckConstraint("(way = 'checkout') = (order_id IS NOT NULL)", name="order"),
-        CheckConstraint("way = 'checkout' OR (merchant_id IS NOT NULL AND store_id IS NOT NULL)", name="counter"),
+        CheckConstraint(
+            "way = 'checkout' OR (merchant_id IS NOT NULL AND store_id IS NOT NULL)", name="counter"
+        ),
         Index("ix_redemption_coupon", "member_id", "coupon_id"),
         Index("ix_redemption_merchant", "merchant_id", "redeemed_at"),
         Index("ix_redemption_campaign", "campaign_id", "redeemed_at"),

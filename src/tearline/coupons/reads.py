@@ -74,6 +74,8 @@ class WalletCoupon:
     claim_id: UUID | None
     order_id: UUID | None
     """The order that it was bought with."""
+    held_for_order_id: UUID | None
+    """The order of a cart that it is kept for; None when no order keeps it now."""
     ticket: Ticket
 
 
@@ -164,19 +166,34 @@ async def order_coupons(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """When and where a coupon was used."""
+    """When and where a coupon was used.
+
+    Attributes:
+        store_names: None for an order of a cart.
+        merchant_names: None for a coupon of the platform that an order used.
+        order_id: the order of a cart that used it; None for a counter.
+        request_number: the counter's, or the number of that order.
+    """
 
     redeemed_at: datetime
-    store_names: LocalisedText
-    merchant_names: LocalisedText
+    store_names: LocalisedText | None
+    merchant_names: LocalisedText | None
+    order_id: UUID | None
+    request_number: str
 
 
 async def use_of(connection: AsyncConnection, member_id: UUID, coupon_id: UUID) -> Use | None:
     """The redemption of this member's coupon that stands, or None when there is none or it was undone."""
     query = (
-        select(Redemption.redeemed_at, Store.names, Merchant.names)
-        .join(Store, Store.id == Redemption.store_id)
-        .join(Merchant, Merchant.id == Redemption.merchant_id)
+        select(
+            Redemption.redeemed_at,
+            Store.names,
+            Merchant.names,
+            Redemption.order_id,
+            Redemption.request_number,
+        )
+        .outerjoin(Store, Store.id == Redemption.store_id)
+        .outerjoin(Merchant, Merchant.id == Redemption.merchant_id)
         .outerjoin(
             Reversal,
             and_(Reversal.member_id == Redemption.member_id, Reversal.redemption_id == Redemption.id),
@@ -191,15 +208,15 @@ async def use_of(connection: AsyncConnection, member_id: UUID, coupon_id: UUID) 
 
 @dataclass(frozen=True, slots=True)
 class UseHere:
-    """When, where and by whom a coupon was used at one merchant."""
+    """When, where and by whom a coupon was used at one merchant; without a store in an online order."""
 
     redemption_id: UUID
     redeemed_at: datetime
-    store_id: UUID
-    store_names: LocalisedText
+    store_id: UUID | None
+    store_names: LocalisedText | None
     staff_id: UUID | None
     staff_name: str | None
-    """None for a till."""
+    """None for a till, and for an order."""
 
 
 async def use_at_merchant(connection: AsyncConnection, merchant_id: UUID, code: str) -> UseHere | None:
@@ -213,7 +230,7 @@ async def use_at_merchant(connection: AsyncConnection, merchant_id: UUID, code: 
             Redemption,
             and_(Redemption.member_id == CouponCode.member_id, Redemption.coupon_id == CouponCode.coupon_id),
         )
-        .join(Store, Store.id == Redemption.store_id)
+        .outerjoin(Store, Store.id == Redemption.store_id)
         .outerjoin(Staff, Staff.id == Redemption.staff_id)
         .outerjoin(
             Reversal,
@@ -246,9 +263,9 @@ async def preparation(connection: AsyncConnection, actor: Actor, hold_id: UUID, 
     """A preparation made by this actor or at their store.
 
     Raises:
-        Refusal: ``not_found``, also for anybody else's.
+        Refusal: ``not_found``, also for anybody else's, and for an order's, which is no preparation.
     """
-    statement = select(CouponHold.__table__).where(CouponHold.id == hold_id)
+    statement = select(CouponHold.__table__).where(CouponHold.id == hold_id, CouponHold.order_id.is_(None))
     hold = (await connection.execute(statement)).one_or_none()
     if hold is None or hold.merchant_id != actor.merchant_id:
         raise Refusal("not_found")
@@ -266,7 +283,8 @@ async def preparation(connection: AsyncConnection, actor: Actor, hold_id: UUID, 
 
 def redemptions_list(actor: Actor) -> Select[Any]:
     """Redemptions with their reversals, not yet ordered; a merchant's actor sees the merchant's own only,
-    a cashier those of their store.
+    a cashier those of their store. Those that orders made have no store, and no merchant either when the
+    coupon was the platform's.
 
     To narrow further: ``Redemption.redeemed_at`` for a day, ``Redemption.store_id``, ``Redemption.staff_id``,
     ``Reversal.id`` (NULL when it stands). Order by ``Redemption.redeemed_at.desc(), Redemption.id.desc()``.
@@ -294,6 +312,7 @@ def redemptions_list(actor: Actor) -> Select[Any]:
             Redemption.way,
             Redemption.verified,
             Redemption.request_number,
+            Redemption.order_id,
             Reversal.id.label("reversal_id"),
             Reversal.reversed_at,
             Reversal.reason.label("reversal_reason"),
@@ -301,7 +320,7 @@ def redemptions_list(actor: Actor) -> Select[Any]:
         .select_from(Redemption)
         .join(Coupon, and_(Coupon.member_id == Redemption.member_id, Coupon.id == Redemption.coupon_id))
         .join(Offer, Offer.id == Redemption.offer_id)
-        .join(Store, Store.id == Redemption.store_id)
+        .outerjoin(Store, Store.id == Redemption.store_id)
         .outerjoin(Staff, Staff.id == Redemption.staff_id)
         .outerjoin(ApiKey, ApiKey.id == Redemption.api_key_id)
         .outerjoin(
@@ -393,12 +412,14 @@ def _coupons(now: datetime) -> Select[Any]:
         Coupon.campaign_id,
         Coupon.claim_id,
         Coupon.order_id,
+        CouponHold.order_id.label("held_for_order_id"),
     )
     return (
         select(*columns, *TICKET_COLUMNS)
         .select_from(Coupon)
         .join(Offer, Offer.id == Coupon.offer_id)
         .outerjoin(Merchant, Merchant.id == Offer.merchant_id)
+        .outerjoin(CouponHold, CouponHold.id == Coupon.hold_id)
     )
 
 
@@ -420,5 +441,6 @@ def _wallet_coupon(row: Row[Any]) -> WalletCoupon:
         campaign_id=row.campaign_id,
         claim_id=row.claim_id,
         order_id=row.order_id,
+        held_for_order_id=row.held_for_order_id if row.coupon_state == "held" else None,
         ticket=Ticket(**{name: values[name] for name in _TICKET_FIELDS}),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.insight.audit_carts import CART_CHECKS
 from tearline.insight.audit_sales import SALES_CHECKS
 
 EXAMPLES_PER_FINDING = 5
@@ -90,8 +91,8 @@ CHECKS: dict[str, str] = {
         FULL JOIN standing s ON s.member_id = coupon.member_id AND s.coupon_id = coupon.id
         WHERE s.redemptions IS DISTINCT FROM 1 OR coupon.id IS NULL
     """,
-    "every redemption is found by its id": """
-        SELECT coalesce(r.id, k.redemption_id) FROM redemption r
+    "every redemption at a counter is found by its id": """
+        SELECT coalesce(r.id, k.redemption_id) FROM (SELECT * FROM redemption WHERE way <> 'checkout') r
         FULL JOIN redemption_lookup k ON k.redemption_id = r.id
         WHERE k.member_id IS DISTINCT FROM r.member_id OR k.merchant_id IS DISTINCT FROM r.merchant_id
     """,
@@ -130,6 +131,7 @@ CHECKS: dict[str, str] = {
         WHERE e.place >= s.joined OR (s.state = 'queueing' AND e.place >= s.called)
     """,
     **SALES_CHECKS,
+    **CART_CHECKS,
 }
 
 

@@ -141,16 +141,20 @@ async def campaign_figures(
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """Redemptions at one store."""
+    """Redemptions at one store; those of online orders come under none."""
 
-    store_id: UUID
-    names: LocalisedText
+    store_id: UUID | None
+    names: LocalisedText | None
     redemptions: int
 
 
 @dataclass(frozen=True, slots=True)
 class MerchantDay:
-    """A merchant's day at the counter. Redemptions don't count what was reversed."""
+    """A merchant's day at the counters and in online orders. Redemptions don't count what was reversed.
+
+    The platform's coupons count for a merchant where they were used at its counters; in an order they are of
+    no one merchant.
+    """
 
     day: date
     redemptions: int
@@ -272,7 +276,8 @@ async def _by_store(connection: AsyncConnection, which: ColumnElement[bool]) -> 
     )
     rows = await connection.execute(
         select(counted.c.store_id, Store.names, counted.c.redemptions)
-        .join(Store, Store.id == counted.c.store_id)
+        # Online orders have no store, and are counted under none.
+        .outerjoin(Store, Store.id == counted.c.store_id)
         .order_by(counted.c.redemptions.desc(), Store.code)
     )
     return tuple(StoreFigures(**row._mapping) for row in rows)

@@ -32,8 +32,13 @@ from tearline.offers.reads import draft_of
 
 CODE_TAKEN_SENTENCE = _("This code is already in use; choose another.")
 
-# Pools are given under the lock of the offer's row, which is held here.
+# Who gives an offer a pool, puts it into a prize or sells it holds a lock of the offer's row, which is ours here.
 _HAS_POOL = text("SELECT true FROM code_pool WHERE offer_id = :offer")
+_IS_GIVEN_OUT = text(
+    "SELECT EXISTS (SELECT 1 FROM prize_offer WHERE offer_id = :offer)"
+    " OR EXISTS (SELECT 1 FROM sale_item WHERE offer_id = :offer)"
+    " OR EXISTS (SELECT 1 FROM code_pool WHERE offer_id = :offer)"
+)
 
 
 async def create_offer(tx: AsyncConnection, actor: Actor, draft: core.OfferDraft, now: datetime) -> UUID:
@@ -69,7 +74,8 @@ async def update_offer(
     An archived offer can't be changed. Once coupons have been issued, only ``EDITABLE_ONCE_ISSUED`` can:
     the rest is what their holders were promised. The issue limit can't go below what is issued. A limit per
     member can be set only before the first coupon, since holdings are counted for offers that have one; it
-    can be changed or removed at any time, and removing it is then final.
+    can be changed or removed at any time, and removing it is then final. What a prize, a sale or a pool has
+    cannot become a promotion that applies by itself.
 
     Args:
         version: of the offer that the person saw.
@@ -93,6 +99,9 @@ async def update_offer(
     if "merchant_id" in changed and await tx.scalar(_HAS_POOL, {"offer": offer_id}):
         sentence = _("The codes of this offer are its merchant's, so this can no longer be changed.")
         raise Refusal("not_editable", fields={"merchant_id": sentence})
+    if draft.automatic and "automatic" in changed and await tx.scalar(_IS_GIVEN_OUT, {"offer": offer_id}):
+        sentence = _("A campaign, a sale or a pool of codes has this offer, so it cannot apply by itself.")
+        raise Refusal("not_editable", fields={"automatic": sentence})
     await _refuse_nonsense(tx, actor, draft, issued=row.issued)
     await _write(tx, actor, row, _columns(draft), action="offer.changed", now=now)
     return version + 1

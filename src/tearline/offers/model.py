@@ -45,7 +45,7 @@ class Offer(Base):
     limit_per_member: Mapped[int | None]
     issued: Mapped[int] = mapped_column(server_default="0")
     redeem_by: Mapped[list[str]]
-    """Ways of redeeming that are allowed: ``cashier``, ``till``."""
+    """Ways of redeeming that are allowed: ``cashier``, ``till``, ``checkout``."""
     store_ids: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
     """The stores where it can be used; empty for all of its merchants' stores."""
     automatic: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -61,7 +61,8 @@ class Offer(Base):
         CheckConstraint("funding_platform_basis_points BETWEEN 0 AND 10000", name="funding"),
         CheckConstraint("issue_limit IS NULL OR issued <= issue_limit", name="issue_limit"),
         CheckConstraint("issued >= 0", name="issued"),
-        CheckConstraint("NOT automatic OR issuer = 'merchant'", name="automatic"),
+        # Nobody holds a coupon of what applies by itself.
+        CheckConstraint("NOT automatic OR (issuer = 'merchant' AND issued = 0)", name="automatic"),
         Index("ix_offer_merchant_id", "merchant_id"),
         Index("ix_offer_automatic", "merchant_id", postgresql_where=text("automatic AND state = 'active'")),
     )

@@ -88,6 +88,7 @@ def offers_list(actor: Actor) -> Select[Any]:
         Offer.issue_limit,
         Offer.limit_per_member,
         Offer.funding_platform_basis_points,
+        Offer.automatic,
         Offer.version,
         Offer.created_at,
         Offer.updated_at,
@@ -128,6 +129,7 @@ def draft_of(row: Row[Any]) -> core.OfferDraft:
         limit_per_member=row.limit_per_member,
         redeem_by=tuple(row.redeem_by),
         store_ids=tuple(row.store_ids),
+        automatic=row.automatic,
     )
 
 
@@ -200,7 +202,8 @@ async def where_names(
 
 async def usable_offers(connection: AsyncConnection, now: datetime) -> list[Ticket]:
     """Active offers that could still be issued now, by code: what a campaign's bundle can be made of."""
-    rows = await connection.execute(tickets_query().where(Offer.state == "active").order_by(Offer.code))
+    query = tickets_query().where(Offer.state == "active", ~Offer.automatic).order_by(Offer.code)
+    rows = await connection.execute(query)
     found = [Ticket(**row._mapping) for row in rows]
     return [
         ticket

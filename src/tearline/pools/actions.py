@@ -44,10 +44,12 @@ async def create_pool(
 
     Raises:
         Refusal: ``invalid`` for an offer of no one merchant, or by field; ``not_editable`` when coupons of the
-            offer have been issued or it is archived; ``conflict`` when it has a pool.
+            offer have been issued, it is archived or applies to carts by itself; ``conflict`` when it has a pool.
     """
     actor.require("codes.write")
-    statement = select(Offer.merchant_id, Offer.issued, Offer.state).where(Offer.id == offer_id)
+    statement = select(Offer.merchant_id, Offer.issued, Offer.state, Offer.automatic).where(
+        Offer.id == offer_id
+    )
     offer = (await tx.execute(statement.with_for_update(key_share=True))).one_or_none()
     if offer is None:
         raise Refusal("not_found")
@@ -56,7 +58,7 @@ async def create_pool(
         raise Refusal(
             "invalid", fields={"offer": _("Only an offer of one merchant can have a partner's codes.")}
         )
-    if not can_have_pool(offer.merchant_id, offer.issued, offer.state):
+    if not can_have_pool(offer.merchant_id, offer.issued, offer.state, is_automatic=offer.automatic):
         raise Refusal("not_editable")
     if problems := check_pool(symbology, low_stock):
         raise Refusal("invalid", fields=problems)

@@ -252,12 +252,15 @@ async def _checked(tx: AsyncConnection, draft: SaleItemDraft, state: str | None)
     Args:
         state: of the sale, when the offer is chosen anew: it must then fit the sale.
     """
-    statement = select(Offer.state, Offer.currency).where(Offer.id == draft.offer_id)
+    statement = select(Offer.state, Offer.currency, Offer.automatic).where(Offer.id == draft.offer_id)
     offer = (await tx.execute(statement.with_for_update(read=True))).one_or_none()
     wanted = {"draft": ("draft", "active"), None: ("draft", "active", "archived")}.get(state, ("active",))
     if offer is None or offer.state not in wanted:
         problems = {"offer_id": _("Choose an offer that is active.")}
         raise Refusal("invalid", fields=problems)
+    if offer.automatic:
+        sentence = _("This offer applies to carts by itself, so there is nothing to sell.")
+        raise Refusal("invalid", fields={"offer_id": sentence})
     problems = check_item(draft, has_pool=await _has_pool(tx, draft.offer_id))
     if problems:
         raise Refusal("invalid", fields=problems)

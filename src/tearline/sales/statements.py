@@ -7,7 +7,6 @@ time. Amounts are summed as the integers that they are; the commission was round
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,19 +14,18 @@ from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import xlsxwriter
 from sqlalchemy import Result, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.spreadsheets import neutralised
 from tearline.db import Database
 from tearline.i18n import _, localised, translate
-from tearline.i18n.formats import day, major_units, minor_digits, money
+from tearline.i18n.formats import money
 from tearline.merchants.model import Merchant
 from tearline.offers.model import Offer
 from tearline.sales.model import VoucherOrder
+from tearline.sales.papers import Amount, Cell, Column, Paper, Table, Workbook, period_of
 
 MOST_ORDERS = 500_000
 """Orders that one workbook lists at the most; a longer one is asked for in shorter periods."""
@@ -194,15 +192,8 @@ async def statement_file(
     if kind == "xlsx":
         content = await asyncio.to_thread(as_xlsx, drawn, orders, language)
     else:
-        content = await asyncio.to_thread(_as_pdf, drawn, language)
+        content = await asyncio.to_thread(as_pdf, drawn, language)
     return drawn.file_name(kind), content
-
-
-def _as_pdf(drawn: Statement, language: str) -> bytes:
-    # What draws it takes half a second to be imported, and much memory: only who prints one pays for it.
-    from tearline.sales.statement_pdf import as_pdf
-
-    return as_pdf(drawn, language)
 
 
 async def paid_orders(connection: AsyncConnection, drawn: Statement) -> Sequence[Row[Any]]:
@@ -236,101 +227,71 @@ def as_xlsx(drawn: Statement, orders: Sequence[Row[Any]], language: str) -> byte
     Args:
         orders: as of ``paid_orders``.
     """
-    file = io.BytesIO()
-    workbook = xlsxwriter.Workbook(file, {"constant_memory": True})
-    # The same file whenever it is asked for.
-    workbook.set_properties({"title": f"Statement {drawn.merchant_code}", "created": drawn.ends_at})
-    strong = workbook.add_format({"bold": True})
-    amount = workbook.add_format({"num_format": "#,##0" + _decimals(drawn.currency)})
-    strong_amount = workbook.add_format({"bold": True, "num_format": "#,##0" + _decimals(drawn.currency)})
-    dates = workbook.add_format({"num_format": "yyyy-mm-dd"})
-    moments = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-
-    summary = workbook.add_worksheet(translate(language, _("Summary"))[:31])
-    summary.set_column(0, 0, 14)
-    summary.set_column(1, 2, 28)
-    summary.set_column(3, 7, 15)
-    head = head_of(drawn, language)
-    for number, (label, value) in enumerate(head):
-        summary.write_string(number, 0, label, strong)
-        summary.write_string(number, 1, neutralised(value))
-    first = len(head) + 1
-    for column, label in enumerate(headings(DAY_HEADINGS, language)):
-        summary.write_string(first, column, label, strong)
-    row = first
-    for line in drawn.lines:
-        row += 1
-        summary.write_datetime(row, 0, line.day, dates)
-        summary.write_string(row, 1, neutralised(line.offer_code))
-        summary.write_string(row, 2, neutralised(localised(line.offer_names, language)))
-        _write_totals(summary, row, line.totals, drawn.currency, amount)
-    summary.write_string(row + 1, 0, translate(language, _("Total")), strong)
-    _write_totals(summary, row + 1, drawn.totals, drawn.currency, strong_amount)
-
-    sheet = workbook.add_worksheet(translate(language, _("Orders"))[:31])
-    sheet.set_column(0, 3, 20)
-    sheet.set_column(4, 8, 15)
-    for column, label in enumerate(headings(_ORDER_HEADINGS, language)):
-        sheet.write_string(0, column, label, strong)
-    zone = ZoneInfo(drawn.time_zone)
-    for row, order in enumerate(orders, start=1):
-        sheet.write_datetime(
-            row, 0, order.paid_at.astimezone(zone).replace(tzinfo=None, microsecond=0), moments
-        )
-        sheet.write_string(row, 1, order.number)
-        sheet.write_string(row, 2, neutralised(order.code))
-        sheet.write_string(row, 3, neutralised(localised(order.names, language)))
-        sheet.write_number(row, 4, order.quantity)
-        for column, value in enumerate(
-            (order.unit_price, order.amount, order.commission, order.amount - order.commission), start=5
-        ):
-            sheet.write_number(row, column, float(major_units(value, drawn.currency)), amount)
-    workbook.close()
-    return file.getvalue()
+    workbook = Workbook(_paper(drawn, language))
+    workbook.write(_days(drawn, language), with_head=True)
+    workbook.write(Table(_("Orders"), _ORDER_COLUMNS, _order_rows(orders, language)))
+    return workbook.close()
 
 
-DAY_HEADINGS = (
-    _("Day"), _("Offer code"), _("Offer"), _("Orders"), _("Vouchers"), _("Sold for"), _("Commission"),
-    _("Payable"),
-)  # fmt: skip
-_ORDER_HEADINGS = (
-    _("Paid"), _("Order"), _("Offer code"), _("Offer"), _("Vouchers"), _("Price"), _("Sold for"), _("Commission"),
-    _("Payable"),
-)  # fmt: skip
+def as_pdf(drawn: Statement, language: str) -> bytes:
+    """The statement as a document: the days and the totals. The orders stand in the workbook."""
+    # What draws it takes half a second to be imported, and much memory: only who prints one pays for it.
+    from tearline.sales import paper_pdf
+
+    return paper_pdf.as_pdf(_paper(drawn, language), [_days(drawn, language)])
 
 
-def headings(names: Sequence[str], language: str) -> Iterator[str]:
-    """The names of columns in a language."""
-    return (translate(language, name) for name in names)
+_DAY_COLUMNS = (
+    Column(_("Day"), 14, 20),
+    Column(_("Offer code"), 28, 28),
+    Column(_("Offer"), 28, 40),
+    Column(_("Orders"), 15, 18, is_number=True),
+    Column(_("Vouchers"), 15, 21, is_number=True),
+    Column(_("Sold for"), 15, 24, is_number=True),
+    Column(_("Commission"), 15, 26, is_number=True),
+    Column(_("Payable"), 15, 27, is_number=True),
+)
+_ORDER_COLUMNS = (
+    *(Column(label, 20) for label in (_("Paid"), _("Order"), _("Offer code"), _("Offer"))),
+    *(
+        Column(label, is_number=True)
+        for label in (_("Vouchers"), _("Price"), _("Sold for"), _("Commission"), _("Payable"))
+    ),
+)
 
 
-def head_of(drawn: Statement, language: str) -> list[tuple[str, str]]:
-    """What a statement says of itself: pairs of a label and its value."""
-    first = day(drawn.starts_at, language, drawn.time_zone)
-    last = day(drawn.ends_at, language, drawn.time_zone)
-    return [
-        (
-            translate(language, _("Partner")),
-            f"{localised(drawn.merchant_names, language)} ({drawn.merchant_code})",
-        ),
-        (translate(language, _("From")), first),
-        (translate(language, _("To, not included")), last),
-        (translate(language, _("Time zone")), drawn.time_zone),
+def _paper(drawn: Statement, language: str) -> Paper:
+    name = f"{localised(drawn.merchant_names, language)} ({drawn.merchant_code})"
+    head = [
+        (translate(language, _("Partner")), name),
+        *period_of(drawn.starts_at, drawn.ends_at, drawn.time_zone, language),
         (translate(language, _("Currency")), drawn.currency),
         (translate(language, _("Payable")), money(drawn.totals.payable, drawn.currency, language)),
     ]
+    return Paper(
+        _("Statement"), drawn.merchant_code, drawn.currency, drawn.time_zone, drawn.ends_at, language, head
+    )
 
 
-def _write_totals(sheet: Any, row: int, totals: Totals, currency: str, style: Any) -> None:
-    sheet.write_number(row, 3, totals.orders)
-    sheet.write_number(row, 4, totals.vouchers)
-    for column, value in enumerate((totals.amount, totals.commission, totals.payable), start=5):
-        sheet.write_number(row, column, float(major_units(value, currency)), style)
+def _days(drawn: Statement, language: str) -> Table:
+    rows = [
+        (line.day, line.offer_code, localised(line.offer_names, language), *_sums(line.totals))
+        for line in drawn.lines
+    ]
+    total = (translate(language, _("Total")), None, None, *_sums(drawn.totals))
+    return Table(_("Summary"), _DAY_COLUMNS, rows, total)
 
 
-def _decimals(currency: str) -> str:
-    digits = minor_digits(currency)
-    return "." + "0" * digits if digits else ""
+def _sums(totals: Totals) -> tuple[Cell, ...]:
+    amounts = (totals.amount, totals.commission, totals.payable)
+    return totals.orders, totals.vouchers, *map(Amount, amounts)
+
+
+def _order_rows(orders: Sequence[Row[Any]], language: str) -> Iterator[Sequence[Cell]]:
+    for order in orders:
+        amounts = (order.unit_price, order.amount, order.commission, order.amount - order.commission)
+        names = localised(order.names, language)
+        yield order.paid_at, order.number, order.code, names, order.quantity, *map(Amount, amounts)
 
 
 def _require(actor: Actor, merchant_id: UUID) -> None:

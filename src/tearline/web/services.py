@@ -13,6 +13,8 @@ import phonenumbers
 from sqlalchemy.exc import SQLAlchemyError
 
 from tearline.campaigns.desk import ClaimDesk
+from tearline.catalogue.shelf import ShelfWatch
+from tearline.checkout.offers import OfferBook
 from tearline.config import Settings
 from tearline.core.signin import Rate, SignInRates
 from tearline.coupons.desk import RedemptionDesk
@@ -56,6 +58,8 @@ class Services:
     claim_desk: ClaimDesk
     redemption_desk: RedemptionDesk
     sale_desk: SaleDesk
+    cart_offers: OfferBook
+    """Offers as carts use them, by version."""
     payment_providers: dict[str, PaymentProvider]
     """By name; the first one takes new payments."""
     member_sign_in: SignInRules
@@ -71,6 +75,10 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
+    failed_lookups: CallerLimit
+    """Keeps anybody from finding coupons by trying codes."""
+    shelf_watch: ShelfWatch
+    """Whether the market has anything to sell."""
     background: BackgroundWork
     """What goes on after its request was answered."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -94,11 +102,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     )
     claim_desk = ClaimDesk(database, observe_batch=_observer("claims"))
     limiter = Limiter(shared_counts(settings.valkey_url) if settings.valkey_url else None)
-    failed_lookups = Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
+    failed_lookups = CallerLimit(
+        limiter, Limit("failed-lookups", settings.failed_lookups_per_counter, _GUESSING_SECONDS)
+    )
     redemption_desk = RedemptionDesk(
         database,
         settings.secret_keys,
-        CallerLimit(limiter, failed_lookups),
+        failed_lookups,
         observe_batch=_observer("redemptions"),
     )
     sale_desk = make_sale_desk(settings, database, observe_batch=_observer("sales"))
@@ -146,6 +156,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             room_guard=Guard(room_watch, room_tokens, door_desk),
             puzzles=Puzzles(settings.secret_keys),
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
+            cart_offers=OfferBook(),
+            failed_lookups=failed_lookups,
+            shelf_watch=ShelfWatch(settings.currency),
             background=background_work,
         )
     finally:

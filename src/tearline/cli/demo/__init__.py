@@ -1,6 +1,6 @@
 """The demo's data: an invented festive campaign in Hong Kong, with members and some days of history.
 
-``seed`` fills an empty database in one transaction, and then sells vouchers as the sale desk does on any day. It
+``seed`` fills an empty database in one transaction, and then sells vouchers and takes orders of carts as on any day. It
 is the same every time, but for the day on which it runs. Times are counted back and forth from that day, so
 that one campaign is always running.
 """
@@ -12,6 +12,7 @@ from random import Random
 
 from sqlalchemy import select, text
 
+from tearline.cli.demo.cart_orders import order_carts
 from tearline.cli.demo.claims import expire, make_claims
 from tearline.cli.demo.definitions import Report, make_definitions
 from tearline.cli.demo.history import write_claims, write_uses
@@ -84,6 +85,7 @@ async def seed(database: Database, report: Report) -> dict[str, str]:
         report("A waiting room", 1, 1)
         pool_id, item_id = await make_sale(tx, command_actor("tearline demo"), made, now)
     await sell(database, command_actor("tearline demo"), pool_id, item_id, members, random, now, report)
+    await order_carts(database, command_actor("tearline demo"), made, members, random, now, report)
     async with database.engine.connect() as connection:
         # So that the first pages are planned with the sizes of the tables in mind.
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("ANALYZE"))

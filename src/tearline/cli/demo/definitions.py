@@ -12,11 +12,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns import actions as campaign_actions
+from tearline.catalogue.actions import put_brands, put_categories, put_products
+from tearline.catalogue.model import BrandItem, CategoryItem, ProductItem
 from tearline.cli.demo.campaigns_data import CAMPAIGNS
+from tearline.cli.demo.catalogue_data import BRANDS, CATEGORIES, PRODUCTS
 from tearline.cli.demo.clauses import terms_of
 from tearline.cli.demo.merchants_data import MERCHANTS
 from tearline.cli.demo.offers_dining import DINING
 from tearline.cli.demo.offers_outings import OUTINGS
+from tearline.cli.demo.offers_promotions import PROMOTIONS
 from tearline.cli.demo.offers_retail import RETAIL
 from tearline.cli.demo.offers_services import PLATFORM, SERVICES
 from tearline.cli.demo.offers_vouchers import VOUCHERS
@@ -44,7 +48,9 @@ from tearline.offers.actions import activate_offer, create_offer
 Report: TypeAlias = Callable[[str, int, int], None]
 """Told a step's name, how much of it is done, and of how much."""
 
-OFFERS: tuple[OfferSeed, ...] = (*DINING, *RETAIL, *OUTINGS, *SERVICES, *VOUCHERS, *PLATFORM)
+OFFERS: tuple[OfferSeed, ...] = (
+    *DINING, *RETAIL, *OUTINGS, *SERVICES, *VOUCHERS, *PLATFORM, *PROMOTIONS,
+)  # fmt: skip
 
 MERCHANTS_JOINED = timedelta(days=420)
 OFFERS_MADE = timedelta(days=45)
@@ -92,6 +98,7 @@ async def make_definitions(tx: AsyncConnection, actor: Actor, now: datetime, rep
             now=now - MERCHANTS_JOINED,
         )
     await _make_keys(tx, actor, made, now - OFFERS_MADE)
+    await _make_catalogue(tx, actor, made, now - OFFERS_MADE)
     for done, offer in enumerate(OFFERS):
         report("Offers", done, len(OFFERS))
         await _make_offer(tx, actor, offer, made, now)
@@ -159,6 +166,29 @@ async def _make_keys(tx: AsyncConnection, actor: Actor, made: Made, now: datetim
         made.keys[name] = key.key
 
 
+async def _make_catalogue(tx: AsyncConnection, actor: Actor, made: Made, now: datetime) -> None:
+    await put_categories(
+        tx, actor, [CategoryItem(seed.key, seed.names, seed.parent) for seed in CATEGORIES], now
+    )
+    await put_brands(tx, actor, [BrandItem(key, names) for key, names in BRANDS], now)
+    products = [
+        ProductItem(
+            key=seed.key,
+            names=seed.names,
+            price=dollars(seed.price),
+            currency=CURRENCY,
+            merchant_id=made.merchants[seed.merchant].id,
+            category_key=seed.category,
+            brand_key=seed.brand,
+            is_discountable=seed.is_discountable,
+            image=None if seed.art is None else art(seed.art),
+            state="active" if seed.is_sold else "withdrawn",
+        )
+        for seed in PRODUCTS
+    ]
+    await put_products(tx, actor, products, now)
+
+
 async def _make_offer(tx: AsyncConnection, actor: Actor, seed: OfferSeed, made: Made, now: datetime) -> None:
     made_at = now - OFFERS_MADE
     offer_id = made.offers[seed.code] = await create_offer(tx, actor, _offer_draft(seed, made, now), made_at)
@@ -192,6 +222,7 @@ def _offer_draft(seed: OfferSeed, made: Made, now: datetime) -> OfferDraft:
         issue_limit=seed.issue_limit,
         limit_per_member=seed.per_member,
         redeem_by=seed.redeem_by,
+        automatic=seed.is_automatic,
         store_ids=() if merchant is None else tuple(merchant.stores[code] for code in seed.stores),
     )
 

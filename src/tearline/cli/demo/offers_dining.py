@@ -126,7 +126,7 @@ DINING: tuple[OfferSeed, ...] = (
         benefit=FreeShipping(cap=dollars(40), regions=("HK",)),
         minimum=250,
         days=10,
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         names=texts("Free delivery of a frozen box", "急凍點心免運費", "速冻点心免运费", "ส่งฟรีติ่มซำแช่แข็ง"),
         summaries=texts(
             "Har gow and custard buns for the freezer, brought to your door.",
@@ -281,7 +281,7 @@ DINING: tuple[OfferSeed, ...] = (
         minimum=180,
         window=(-3, 60),
         includes=Selection(categories=("beans",)),
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         names=texts(
             "Beans for the holidays",
             "節日咖啡豆每 $180 減 $30",

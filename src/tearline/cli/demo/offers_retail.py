@@ -92,7 +92,7 @@ RETAIL: tuple[OfferSeed, ...] = (
         benefit=FreeShipping(cap=dollars(60), regions=("HK", "MO")),
         minimum=400,
         days=30,
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         names=texts("Free delivery to Hong Kong and Macau", "港澳免運費", "港澳免运费", "ส่งฟรีฮ่องกงและมาเก๊า"),
         summaries=texts(
             "Order online, have it brought to the door.",
@@ -131,7 +131,7 @@ RETAIL: tuple[OfferSeed, ...] = (
         benefit=PercentOff(1000, cap=dollars(120)),
         days=60,
         per_member=1,
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         cart_rules=CartRules(first_order_only=True, exclusive=True),
         names=texts("First online order, 10% off", "網店首單九折", "网店首单九折", "สั่งออนไลน์ครั้งแรก ลด 10%"),
         summaries=texts(
@@ -250,7 +250,7 @@ RETAIL: tuple[OfferSeed, ...] = (
         benefit=FreeShipping(),
         minimum=350,
         days=45,
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         names=texts("Free delivery, anywhere we post", "全球免運費", "全球免运费", "ส่งฟรีทั่วโลก"),
         summaries=texts(
             "Wrapped in yesterday's proofs, as always.",

@@ -194,7 +194,7 @@ PLATFORM: tuple[OfferSeed, ...] = (
         benefit=FreeShipping(cap=dollars(50)),
         days=21,
         platform_percent=100,
-        redeem_by=("till",),
+        redeem_by=("till", "checkout"),
         merchants=("harbourlight", "quiet-pages", "cloudpick"),
         cart_rules=CartRules(stacking_group="shipping"),
         names=texts("Free delivery on us", "平台免運費券", "平台免运费券", "ส่งฟรี เราออกให้"),

@@ -80,6 +80,7 @@ class OfferSeed:
         stores: codes of the merchant's stores where it can be used; empty for all.
         merchants: for the platform's offers, codes of the merchants that take part.
         is_draft: stays in the library unpublished.
+        is_automatic: a promotion that applies to carts by itself.
     """
 
     code: str
@@ -97,13 +98,14 @@ class OfferSeed:
     platform_percent: int = 0
     issue_limit: int | None = None
     per_member: int | None = None
-    redeem_by: tuple[str, ...] = ("cashier", "till")
+    redeem_by: tuple[str, ...] = ("cashier", "till", "checkout")
     stores: tuple[str, ...] = ()
     merchants: tuple[str, ...] = ()
     includes: Selection = field(default_factory=Selection)
     excludes: Selection = field(default_factory=Selection)
     cart_rules: CartRules = field(default_factory=CartRules)
     is_draft: bool = False
+    is_automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,19 @@ from litestar.openapi.spec import Components, SecurityScheme
 from tearline.web.access import services_of
 from tearline.web.api import (
     campaigns,
+    carts,
+    catalogue,
     claims,
     members,
     merchants,
     offers,
-    orders,
     payments,
     pools,
     redemptions,
     rooms,
     sales,
+    settlement,
+    voucher_orders,
 )
 from tearline.web.api.support import check_body, provide_actor, provide_member
 
@@ -90,13 +93,16 @@ async def openapi() -> Response[bytes]:
 _HANDLERS = [
     *merchants.HANDLERS,
     *offers.HANDLERS,
+    *catalogue.HANDLERS,
     *pools.HANDLERS,
     *campaigns.HANDLERS,
     *sales.HANDLERS,
+    *settlement.HANDLERS,
     *rooms.HANDLERS,
     *members.HANDLERS,
     *claims.HANDLERS,
-    *orders.HANDLERS,
+    *voucher_orders.HANDLERS,
+    *carts.HANDLERS,
     *redemptions.HANDLERS,
     *payments.HANDLERS,
 ]

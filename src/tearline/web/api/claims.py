@@ -20,6 +20,7 @@ from tearline.members.reads import member_in_session
 from tearline.members.tokens import MemberIdentity
 from tearline.sales.showing import bought_voucher
 from tearline.web.access import GivenServices, address_of
+from tearline.web.api.benefit_shapes import benefit_answer
 from tearline.web.api.shapes import (
     ClaimBody,
     CouponAnswer,
@@ -149,6 +150,7 @@ async def get_coupon(services: GivenServices, member: GivenBearer, coupon_id: Fr
 def _wallet_coupon(coupon: reads.WalletCoupon) -> WalletCouponAnswer:
     ticket = coupon.ticket
     fields = {name: getattr(ticket, name, None) for name in TicketAnswer.__struct_fields__}
+    fields["benefit"] = benefit_answer(ticket.benefit)
     fields["minimum_spend"] = Money(ticket.minimum_spend, ticket.currency)
     values = {name: getattr(coupon, name) for name in WalletCouponAnswer.__struct_fields__}
     return msgspec.convert({**values, "ticket": msgspec.convert(fields, TicketAnswer)}, WalletCouponAnswer)

@@ -1,4 +1,4 @@
-"""Bodies and answers about offers; the parts of an offer have the forms of ``offers.stored``."""
+"""Bodies and answers about offers; an offer's scope, rules and validity have the forms of ``offers.stored``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tearline.core import offers as core
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.offers.stored import (
-    BenefitForm,
     CartRulesForm,
     ScopeForm,
     ValidityForm,
     cart_rules_of,
     scope_of,
 )
+from tearline.web.api.benefit_shapes import BenefitAnswer, BenefitBody, benefit_answer
 from tearline.web.api.shapes import (
     Answer,
     BasisPoints,
@@ -35,13 +35,17 @@ from tearline.web.api.shapes import (
     Version,
 )
 
-WayOfRedeeming: TypeAlias = Literal["cashier", "till"]
+WayOfRedeeming: TypeAlias = Literal["cashier", "till", "checkout"]
 Benefit: TypeAlias = Annotated[
-    BenefitForm, Meta(description="What it gives. Amounts in it are minor units of the offer's currency.")
+    BenefitBody, Meta(description="What it gives. Amounts in it are minor units of the offer's currency.")
 ]
-Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=2)]
+Ways: TypeAlias = Annotated[list[WayOfRedeeming], Meta(min_length=1, max_length=3)]
 StoreIds: TypeAlias = Annotated[
     list[UUID], Meta(max_length=1000, description="Empty: every store of its merchants.")
+]
+Automatic: TypeAlias = Annotated[
+    bool,
+    Meta(description="A promotion of the merchant: it applies to carts by itself, and is not given out."),
 ]
 Image: TypeAlias = Annotated[str, Meta(max_length=500)]
 
@@ -64,7 +68,7 @@ class OfferAnswer(Answer):
     summaries: Texts
     terms: Texts
     image: str | None
-    benefit: Benefit
+    benefit: BenefitAnswer
     currency: Currency
     minimum_spend: Money
     scope: ScopeForm
@@ -77,6 +81,7 @@ class OfferAnswer(Answer):
     limit_per_member: int | None
     redeem_by: list[WayOfRedeeming]
     store_ids: list[UUID]
+    automatic: bool
     state: Literal["draft", "active", "archived"]
     version: int
     created_at: datetime
@@ -103,8 +108,9 @@ class NewOffer(Body):
     cart_rules: CartRulesForm = CartRulesForm()
     issue_limit: Count | None = None
     limit_per_member: Count | None = None
-    redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till"])
+    redeem_by: Ways = msgspec.field(default_factory=lambda: ["cashier", "till", "checkout"])
     store_ids: StoreIds = msgspec.field(default_factory=list)
+    automatic: Automatic = False
 
 
 class OfferChange(Body):
@@ -114,7 +120,7 @@ class OfferChange(Body):
     code: Code | UnsetType = UNSET
     issuer: Literal["platform", "merchant"] | UnsetType = UNSET
     names: Texts | UnsetType = UNSET
-    benefit: BenefitForm | UnsetType = UNSET
+    benefit: Benefit | UnsetType = UNSET
     currency: Currency | UnsetType = UNSET
     funding: Funding | UnsetType = UNSET
     validity: ValidityForm | UnsetType = UNSET
@@ -130,6 +136,7 @@ class OfferChange(Body):
     limit_per_member: Count | UnsetType | None = UNSET
     redeem_by: Ways | UnsetType = UNSET
     store_ids: StoreIds | UnsetType = UNSET
+    automatic: Automatic | UnsetType = UNSET
 
 
 def new_draft(body: NewOffer) -> core.OfferDraft:
@@ -174,6 +181,7 @@ def offer_answer(row: Any) -> OfferAnswer:
     platform_share = row.funding_platform_basis_points
     values = {
         **row._mapping,
+        "benefit": benefit_answer(row.benefit),
         "minimum_spend": {"amount": row.minimum_spend, "currency": row.currency},
         "funding": {
             "platform_basis_points": platform_share,

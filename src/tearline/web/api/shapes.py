@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from tearline.offers.stored import BenefitForm, ValidityForm
+from tearline.offers.stored import ValidityForm
+from tearline.web.api.benefit_shapes import BenefitAnswer
 
 Texts: TypeAlias = Annotated[
     dict[str, str],
@@ -273,7 +274,11 @@ class NewReversal(Body):
 
 
 class RedemptionAnswer(Answer):
-    """A redemption as a list shows it."""
+    """A redemption as a list shows it.
+
+    An order of a cart (way `checkout`) has no store; when it used a coupon of the platform, perhaps at several
+    merchants, it has no merchant either.
+    """
 
     id: UUID
     redeemed_at: datetime
@@ -282,13 +287,14 @@ class RedemptionAnswer(Answer):
     offer_id: UUID
     offer_names: Texts
     campaign_id: UUID | None
-    merchant_id: UUID
-    store_id: UUID
-    store_names: Texts
+    merchant_id: UUID | None
+    store_id: UUID | None
+    store_names: Texts | None
     staff_id: UUID | None
     api_key_id: UUID | None
-    way: Literal["cashier", "till"]
-    verified: str
+    way: Literal["cashier", "till", "checkout"]
+    order_id: UUID | None
+    verified: Literal["rotating", "code", "order"]
     request_number: str
     reversal_id: UUID | None
     reversed_at: datetime | None
@@ -307,7 +313,7 @@ class TicketAnswer(Answer):
     summaries: Texts
     terms: Texts
     image: str | None
-    benefit: BenefitForm
+    benefit: BenefitAnswer
     currency: Currency
     minimum_spend: Money
     validity: ValidityForm
@@ -333,6 +339,8 @@ class WalletCouponAnswer(Answer):
     claim_id: UUID | None
     order_id: UUID | None
     """The order that it was bought with."""
+    held_for_order_id: UUID | None
+    """The order of a cart that keeps it, while that is not paid."""
     ticket: TicketAnswer
 
 

@@ -1,9 +1,9 @@
-"""The form of an offer: its fields, and the way between what they hold and ``core.offers.OfferDraft``."""
+"""The form of an offer: its fields; ``offer_values`` goes between what they hold and a draft."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from babel.dates import get_day_names
 from tearline.core import offers as core
 from tearline.i18n import _
 from tearline.i18n.formats import locale_of
+from tearline.web.console.offer_values import SCOPE_LISTS
 from tearline.web.console.support import CURRENCIES, TIME_ZONES, picture_field
 from tearline.web.ui.forms import (
     Checkbox,
@@ -41,7 +42,11 @@ BENEFIT_NAMES = {
     "gift": _("Gift"),
 }
 ISSUER_NAMES = {"platform": _("The platform"), "merchant": _("The merchant")}
-WAY_NAMES = {"cashier": _("By a cashier"), "till": _("By a till, through the API")}
+WAY_NAMES = {
+    "cashier": _("By a cashier"),
+    "till": _("By a till, through the API"),
+    "checkout": _("In an online cart"),
+}
 
 REFUSED_NAMES = {
     "scope.excludes": "scope.excludes.products",
@@ -50,21 +55,7 @@ REFUSED_NAMES = {
 }
 """Where an action's path for what is wrong differs from the form's name for it."""
 
-PREVIEW_VALUES: dict[str, Any] = {
-    "names": {},
-    "code": "",
-    "currency": "HKD",
-    "time_zone": "Asia/Hong_Kong",
-    "issuer": "platform",
-    "funding_platform": core.WHOLE_BASIS_POINTS,
-    "funding_merchant": 0,
-    "validity.weekdays": (),
-    "validity.hours": (),
-}
-"""Stands for what is not typed yet, so that a ticket can be drawn of the rest."""
-
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
-_SCOPE_LISTS = ("products", "categories", "brands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +165,9 @@ def offer_form(
                 "redeem_by",
                 _("How it is redeemed"),
                 choices=list(WAY_NAMES.items()),
-                default=["cashier", "till"],
+                default=list(core.WAYS_OF_REDEEMING),
             ),
+            *(_merchants_fields() if place.merchant_id else []),
         ),
         section(
             _("Who issues it and who pays"),
@@ -223,79 +215,17 @@ def offer_form(
     )
 
 
-def values_of(draft: core.OfferDraft) -> dict[str, Any]:
-    """What the form shows of a draft."""
-    validity = draft.validity
-    values: dict[str, Any] = {
-        name: getattr(draft, name)
-        for name in (
-            "names", "code", "summaries", "terms", "image", "currency", "time_zone", "issuer", "issue_limit",
-            "limit_per_member", "redeem_by", "store_ids",
+def _merchants_fields() -> list[Field]:
+    return [
+        Checkbox(
+            "automatic",
+            _("A promotion that applies to online carts by itself"),
+            help=_(
+                "Nobody has to collect it: every cart that fits gets it. It needs a fixed window, has no limits, "
+                "and no campaign or sale gives it out."
+            ),
         )
-    }  # fmt: skip
-    values["minimum_spend"] = draft.minimum_spend or None
-    values["benefit"] = {"kind": draft.benefit.kind, **_slots(draft.benefit)}
-    if isinstance(draft.benefit, core.AmountOff):
-        values["benefit"]["steps"] = [_slots(step) for step in draft.benefit.steps]
-    values["funding_platform"] = draft.funding.platform_basis_points
-    values["funding_merchant"] = draft.funding.merchant_basis_points
-    values["validity"] = {"kind": validity.period.kind, **_slots(validity.period)}
-    values["validity.weekdays"] = validity.weekdays
-    values["validity.hours"] = [
-        {"from": _clock(hours.from_minute), "to": _clock(hours.to_minute)} for hours in validity.hours
     ]
-    for side in ("includes", "excludes"):
-        selection = getattr(draft.scope, side)
-        for name in (*_SCOPE_LISTS, "merchants"):
-            values[f"scope.{side}.{name}"] = getattr(selection, name)
-    for name, value in _slots(draft.cart_rules).items():
-        values[f"cart_rules.{name}"] = value
-    return values
-
-
-def draft_from(
-    values: dict[str, Any], merchant_id: UUID | None, before: core.OfferDraft | None = None
-) -> core.OfferDraft:
-    """The draft that the form's values describe; what was not taken stays as it was ``before``."""
-    parts: dict[str, Any] = {
-        name: values[name]
-        for name in (
-            "names", "code", "summaries", "terms", "image", "currency", "time_zone", "issuer", "issue_limit",
-            "limit_per_member",
-        )
-        if name in values
-    }  # fmt: skip
-    if "minimum_spend" in values:
-        parts["minimum_spend"] = values["minimum_spend"] or 0
-    if "benefit" in values:
-        parts["benefit"] = benefit_from(values["benefit"])
-    if "funding_platform" in values and "funding_merchant" in values:
-        parts["funding"] = core.Funding(values["funding_platform"], values["funding_merchant"])
-    if "validity" in values and "validity.hours" in values and "validity.weekdays" in values:
-        parts["validity"] = _validity(values)
-    if "redeem_by" in values:
-        parts["redeem_by"] = tuple(values["redeem_by"])
-    if "store_ids" in values:
-        parts["store_ids"] = tuple(UUID(one) for one in values["store_ids"])
-    if "scope.includes.products" in values:
-        parts["scope"] = core.Scope(_selection(values, "includes"), _selection(values, "excludes"))
-    if "cart_rules.refund_coupon" in values:
-        names = core.CartRules.__dataclass_fields__
-        parts["cart_rules"] = core.CartRules(**{name: values[f"cart_rules.{name}"] for name in names})
-    if before is not None:
-        return replace(before, **parts, merchant_id=merchant_id)
-    return core.OfferDraft(**parts, merchant_id=merchant_id)
-
-
-def benefit_from(value: dict[str, Any]) -> core.Benefit:
-    """The benefit of the form's variant."""
-    given = {name: part for name, part in value.items() if name != "kind"}
-    match value["kind"]:
-        case "amount_off":
-            given["steps"] = tuple(core.Step(**step) for step in given["steps"])
-        case "free_shipping":
-            given["regions"] = tuple(given["regions"])
-    return core.BENEFIT_KINDS[value["kind"]](**given)
 
 
 def _benefit_field(currency: str) -> Variant:
@@ -330,7 +260,7 @@ def _benefit_field(currency: str) -> Variant:
                 [
                     # Above 100 is refused by the rules of offers, with their own words.
                     Percent("basis_points", _("Percent off"), maximum_basis_points=99_999,
-                            help=_("What is taken off: 20 is 20 % off, 8 折 in Chinese.")),
+                            help=_("What is taken off: 20 is 20 % off, 8 折 in Chinese, so 80 % is paid.")),
                     cap,
                 ],
             ),
@@ -404,7 +334,7 @@ def _scope_fields(side: str, merchants: Sequence[tuple[str, str]]) -> list[Field
         },
     }[side]
     fields: list[Field] = [
-        Lines(f"scope.{side}.{name}", labels[name], maximum_lines=1000) for name in _SCOPE_LISTS
+        Lines(f"scope.{side}.{name}", labels[name], maximum_lines=1000) for name in SCOPE_LISTS
     ]
     if merchants:
         fields.append(
@@ -435,43 +365,15 @@ def _cart_fields() -> list[Field]:
     ]  # fmt: skip
 
 
-def _validity(values: dict[str, Any]) -> core.Validity:
-    given = {name: part for name, part in values["validity"].items() if name != "kind"}
-    is_fixed = values["validity"]["kind"] == core.FixedWindow.kind
-    period: core.Period = core.FixedWindow(**given) if is_fixed else core.DaysAfterClaim(**given)
-    hours = tuple(core.Hours(_minute(part["from"]), _minute(part["to"])) for part in values["validity.hours"])
-    return core.Validity(period, tuple(int(one) for one in values["validity.weekdays"]), hours)
-
-
-def _selection(values: dict[str, Any], side: str) -> core.Selection:
-    merchants = tuple(UUID(one) for one in values.get(f"scope.{side}.merchants", ()))
-    return core.Selection(
-        **{name: tuple(values[f"scope.{side}.{name}"]) for name in _SCOPE_LISTS}, merchants=merchants
-    )
-
-
 def _draft_field(name: str) -> str:
     """The draft's field that a field of the form belongs to."""
     head = name.partition(".")[0]
     return "funding" if head.startswith("funding_") else head
 
 
-def _slots(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in type(value).__dataclass_fields__ if name != "kind"}
-
-
 def _weekdays(language: str) -> list[tuple[str, str]]:
     names = get_day_names("wide", context="stand-alone", locale=locale_of(language))
     return [(str(day), names[day - 1]) for day in range(1, 8)]
-
-
-def _clock(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"
-
-
-def _minute(clock: str) -> int:
-    hour, _colon, minute = clock.partition(":")
-    return int(hour) * 60 + int(minute)
 
 
 def _with(choices: Sequence[tuple[str, str]], present: str) -> list[tuple[str, str]]:

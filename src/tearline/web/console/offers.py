@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.reads import campaigns_with_offer
+from tearline.catalogue.reads import unknown_keys
 from tearline.core import offers as core
 from tearline.core.pools import can_have_pool
 from tearline.core.refusal import Refusal
@@ -27,14 +28,12 @@ from tearline.web.console.audit import trail, words
 from tearline.web.console.offer_form import (
     BENEFIT_NAMES,
     ISSUER_NAMES,
-    PREVIEW_VALUES,
     REFUSED_NAMES,
     WAY_NAMES,
     OfferPlace,
-    draft_from,
     offer_form,
-    values_of,
 )
+from tearline.web.console.offer_values import PREVIEW_VALUES, draft_from, values_of
 from tearline.web.console.support import (
     act,
     merchant_choices,
@@ -53,6 +52,11 @@ from tearline.web.ui.rendering import redirect
 STATE_NAMES = {"draft": _("Draft"), "active": _("Active"), "archived": _("Archived")}
 STATE_KINDS = {"active": "good", "archived": "bad"}
 _ISSUED_HELP = _("Coupons have been issued, so what their holders were promised can no longer be changed.")
+_REACH_NAMES = {"given": _("Given out as coupons"), "automatic": _("Applies by itself")}
+_ACTIVATED = (
+    _("The offer is active: campaigns can give it out."),
+    _("The offer is active: it applies to every online cart that fits."),
+)
 OWNER_STAYS = _("Coupons have been issued, so the offer stays whose it is.")
 _FROZEN_ONCE_ISSUED = frozenset(core.OfferDraft.__dataclass_fields__) - core.EDITABLE_ONCE_ISSUED
 
@@ -81,6 +85,8 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
             ),
             ChoiceFilter("kind", _("Benefit"), list(BENEFIT_NAMES.items()), Offer.benefit_kind),
             ChoiceFilter("state", _("State"), list(STATE_NAMES.items()), Offer.state),
+            ChoiceFilter("reach", _("Reach"), list(_REACH_NAMES.items()), conditions={
+                "given": ~Offer.automatic, "automatic": Offer.automatic.is_(True)}),
         ],
         default_sort="-updated_at",
     )  # fmt: skip
@@ -158,7 +164,10 @@ async def preview(request: AnyRequest, services: GivenServices, actor: GivenActo
             place, before = await _asked_place(connection, request, actor), None
             form = await offer_form(place, language_of(request)).read(request)
     return show(
-        request, "offer_preview.html", drawn=await _preview_face(request, services, form, place, before)
+        request,
+        "offer_preview.html",
+        drawn=await _preview_face(request, services, form, place, before),
+        strangers=await _strangers(services, form.values),
     )
 
 
@@ -184,7 +193,7 @@ async def show_offer(
         drawn=face,
         campaigns=campaigns,
         pool=pool,
-        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state),
+        can_have_pool=can_have_pool(row.merchant_id, row.issued, row.state, is_automatic=row.automatic),
         deeds=deeds,
         live=[campaign for campaign in campaigns if campaign.state in ("live", "paused")],
         state_names=STATE_NAMES,
@@ -247,13 +256,16 @@ async def update_offer(
 async def activate_offer(
     request: AnyRequest, services: GivenServices, actor: GivenActor, offer_id: FromPath[UUID]
 ) -> Response[Any]:
-    """Make a draft ready to be given out."""
+    """Make a draft ready to be given out, or to apply by itself."""
+    async with services.database.connection() as connection:
+        row = await reads.offer_row(connection, actor, offer_id)
+    given, applied = _ACTIVATED
     return await act(
         request,
         services,
         f"/console/offers/{offer_id}",
         lambda tx: actions.activate_offer(tx, actor, offer_id, now=services.now()),
-        _("The offer is active: campaigns can give it out."),
+        applied if row.automatic else given,
     )
 
 
@@ -346,6 +358,9 @@ async def _form_page(
         form=form,
         offer=row,
         drawn=face,
+        strangers=await _strangers(
+            services, form.values if form.is_posted or before is None else values_of(before)
+        ),
         version=version if version is not None else (row.version if row is not None else 0),
         preview_path=f"/console/offers/preview{query}",
         owner_names=await _owner_names(services, place),
@@ -357,6 +372,24 @@ async def _form_page(
         cancel_href=f"/console/offers/{row.id}" if row is not None else "/console/offers",
         frozen_help=_ISSUED_HELP if row is not None and row.issued > 0 else "",
     )
+
+
+async def _strangers(services: GivenServices, values: dict[str, Any]) -> list[str]:
+    """The keys that the form names and the catalogue does not know, at least not yet."""
+
+    def named(kind: str) -> list[str]:
+        lists = (values.get(f"scope.{side}.{kind}") or () for side in ("includes", "excludes"))
+        return [key for keys in lists for key in keys]
+
+    product = (values.get("benefit") or {}).get("product")
+    async with services.database.connection() as connection:
+        unknown = await unknown_keys(
+            connection,
+            products=named("products") + ([product] if product else []),
+            categories=named("categories"),
+            brands=named("brands"),
+        )
+    return [*unknown.products, *unknown.categories, *unknown.brands]
 
 
 async def _owner_names(services: GivenServices, place: OfferPlace) -> dict[str, str] | None:

@@ -178,7 +178,7 @@ async def update_pool(
 async def _offer_without_coupons(connection: AsyncConnection, actor: GivenActor, offer_id: UUID) -> Row[Any]:
     actor.require("codes.write")
     offer = await offers.offer_row(connection, actor, offer_id)
-    if not can_have_pool(offer.merchant_id, offer.issued, offer.state):
+    if not can_have_pool(offer.merchant_id, offer.issued, offer.state, is_automatic=offer.automatic):
         raise Refusal("not_editable")
     return offer
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import or_
+from sqlalchemy import and_, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns import actions, reads
@@ -204,10 +204,14 @@ async def _load(
 async def _offer_choices(
     connection: AsyncConnection, campaign: reads.CampaignDetail, language: str
 ) -> list[tuple[str, str]]:
-    """Offers that the bundle can hold: active ones, drafts while the campaign is one, and those it holds."""
+    """Offers that the bundle can hold: active ones, drafts while the campaign is one, and those it holds.
+
+    Never a promotion that applies by itself.
+    """
     states = ("draft", "active") if campaign.state == "draft" else ("active",)
     held = {part.ticket.offer_id for prize in campaign.prizes for part in prize.bundle}
-    query = tickets_query().where(or_(Offer.state.in_(states), Offer.id.in_(held))).order_by(Offer.code)
+    is_fit = and_(Offer.state.in_(states), ~Offer.automatic)
+    query = tickets_query().where(or_(is_fit, Offer.id.in_(held))).order_by(Offer.code)
     return [
         (str(row.offer_id), f"{row.code} – {localised(row.names, language)}")
         for row in await connection.execute(query)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import or_
+from sqlalchemy import and_, or_
 
 from tearline.campaigns import reads as campaigns
 from tearline.core.refusal import Refusal
@@ -215,10 +215,14 @@ async def _load(
 async def _offers(
     services: Services, sale: campaigns.CampaignDetail, items: list[reads.ItemView]
 ) -> list[Ticket]:
-    """Offers that can be sold: active ones, drafts while the sale is one, and those that it sells."""
+    """Offers that can be sold: active ones, drafts while the sale is one, and those that it sells.
+
+    Never a promotion that applies by itself.
+    """
     states = ("draft", "active") if sale.state == "draft" else ("active",)
     held = {item.draft.offer_id for item in items}
-    query = tickets_query().where(or_(Offer.state.in_(states), Offer.id.in_(held))).order_by(Offer.code)
+    is_fit = and_(Offer.state.in_(states), ~Offer.automatic)
+    query = tickets_query().where(or_(is_fit, Offer.id.in_(held))).order_by(Offer.code)
     async with services.database.connection() as connection:
         return [Ticket(**row._mapping) for row in await connection.execute(query)]
 

@@ -7,7 +7,16 @@ from litestar.di import Provide
 
 from tearline.core.refusal import Refusal
 from tearline.web.access import COUNTER
-from tearline.web.merchant import account, business, installable, redemptions, scan, sign_in, stores
+from tearline.web.merchant import (
+    account,
+    business,
+    installable,
+    redemptions,
+    scan,
+    settlement,
+    sign_in,
+    stores,
+)
 from tearline.web.merchant.support import answer_refusal, here
 
 __all__ = ["router"]
@@ -24,6 +33,7 @@ def router() -> Router:
             *scan.HANDLERS,
             *redemptions.HANDLERS,
             *business.HANDLERS,
+            *settlement.HANDLERS,
             *account.HANDLERS,
             *installable.HANDLERS,
         ],

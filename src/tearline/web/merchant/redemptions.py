@@ -35,6 +35,7 @@ _OFFERS_IN_TOTALS = 20
 _STATE = case((Reversal.id.is_(None), "stands"), else_="undone")
 _STATE_NAMES = {"stands": _("Redeemed"), "undone": _("Undone")}
 _LONGEST_REASON_CHARACTERS = 500
+_ONLINE = "online"
 
 
 @get("/redemptions")
@@ -138,7 +139,11 @@ async def _page(
         verified_name=translate(language, VERIFIED_NAMES[row.verified]),
         is_just_done=_is_just(request, "done") and row.reversal_id is None,
         is_just_undone=_is_just(request, "undone") and row.reversal_id is not None,
-        can_undo="reverse" in actor.permissions and row.reversal_id is None and services.now() < undo_until,
+        # What an order used is given back when that order is refunded, and never at a counter.
+        can_undo="reverse" in actor.permissions
+        and row.order_id is None
+        and row.reversal_id is None
+        and services.now() < undo_until,
         undo_until=undo_until,
         verdict=None if refusal is None else verdict_of(refusal, language),
         request_number=new_number(),
@@ -175,7 +180,9 @@ async def _definition(connection: AsyncConnection, actor: Actor, language: str) 
     filters: list[Filter] = [DayFilter("on", _("Day"), Redemption.redeemed_at)]
     if len(stores) > 1:
         conditions = {value: Redemption.store_id == UUID(value) for value, _name in stores}
-        filters.append(ChoiceFilter("store", _("Store"), stores, conditions=conditions))
+        choices = [*stores, (_ONLINE, _("Online order"))]
+        conditions[_ONLINE] = Redemption.store_id.is_(None)
+        filters.append(ChoiceFilter("store", _("Store"), choices, conditions=conditions))
     if len(people) > 1:
         choices = [(str(id_), name) for id_, name in people]
         by_person = {str(id_): Redemption.staff_id == id_ for id_, _name in people}
@@ -208,7 +215,7 @@ async def _definition(connection: AsyncConnection, actor: Actor, language: str) 
         Column("request_number", _("Request number"), kind="code"),
     ]
     if len(stores) > 1:
-        columns.insert(2, Column("store_names", _("Store"), kind="localised"))
+        columns.insert(2, Column("store_names", _("Store"), kind="localised", blank=_("Online order")))
     return ListDefinition(
         id_column=Redemption.id, columns=columns, filters=filters, default_sort="-redeemed_at"
     )

@@ -260,6 +260,9 @@ async def _known(
                 "when": date_time(use.redeemed_at, language, zone),
                 "store": localised(use.store_names, language),
             }
+            if use.store_id is None:
+                path = f"/merchant/redemptions/{use.redemption_id}" if session.staff.role == "manager" else ""
+                return say(_("Used on %(when)s in an online order."), when=values["when"]), path
             is_seen = session.staff.role == "manager" or use.store_id == session.store_id
             path = f"/merchant/redemptions/{use.redemption_id}" if is_seen else ""
             if use.staff_name is None:
@@ -282,7 +285,8 @@ async def _known(
             return say(_("It can be used at: %(places)s."), places=places), ""
         case "held_elsewhere" if "held_until" in details:
             until = time_of_day(datetime.fromisoformat(details["held_until"]), language, zone)
-            return say(_("Another counter keeps this coupon until %(time)s at the latest."), time=until), ""
+            sentence = _("Another counter or an online order keeps this coupon until %(time)s at the latest.")
+            return say(sentence, time=until), ""
         case _:
             return "", ""
 

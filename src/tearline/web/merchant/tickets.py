@@ -19,6 +19,7 @@ from tearline.offers.stored import benefit_from
 VERIFIED_NAMES = {
     "rotating": _("Live QR code"),
     "code": _("Code typed"),
+    "order": _("Online order"),
 }
 
 

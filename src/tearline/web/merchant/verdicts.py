@@ -70,7 +70,7 @@ _WORDS: dict[str, tuple[str, str, str, str]] = {
     ),
     "held_elsewhere": (
         _("In use elsewhere"),
-        _("Somebody is redeeming this coupon at another counter right now."),
+        _("This coupon is in use at another counter, or in an online order, right now."),
         "warn",
         "clock",
     ),

@@ -5,8 +5,23 @@ from __future__ import annotations
 from litestar import Router
 
 from tearline.web.access import SHOP
-from tearline.web.shop import account, campaigns, home, orders, pay, sales, sign_in, wallet
-from tearline.web.shop.inside import guard_page
+from tearline.web.shop import (
+    account,
+    campaigns,
+    home,
+    market,
+    market_cart,
+    market_checkout,
+    market_coupons,
+    market_orders,
+    market_returns,
+    orders,
+    pay,
+    sales,
+    sign_in,
+    wallet,
+)
+from tearline.web.shop.door import before_page
 
 __all__ = ["router"]
 
@@ -16,7 +31,7 @@ def router() -> Router:
     return Router(
         "/",
         dependencies=SHOP,
-        before_request=guard_page,
+        before_request=before_page,
         route_handlers=[
             *home.HANDLERS,
             *campaigns.HANDLERS,
@@ -26,6 +41,12 @@ def router() -> Router:
             *sign_in.HANDLERS,
             *wallet.HANDLERS,
             *account.HANDLERS,
+            *market.HANDLERS,
+            *market_cart.HANDLERS,
+            *market_coupons.HANDLERS,
+            *market_checkout.HANDLERS,
+            *market_orders.HANDLERS,
+            *market_returns.HANDLERS,
         ],
         include_in_schema=False,
     )

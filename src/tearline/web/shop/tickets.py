@@ -51,7 +51,8 @@ def coupon_face(coupon: WalletCoupon, language: str, now: datetime, *, is_large:
     """
     tag, tag_kind = _tag(coupon, language, now)
     if is_large and coupon.folder not in ("usable", "upcoming"):
-        tag = translate(language, FOLDER_NAMES[coupon.folder])
+        is_reserved = coupon.held_for_order_id is not None
+        tag = tag if is_reserved else translate(language, FOLDER_NAMES[coupon.folder])
     ticket = coupon.ticket
     name = text_in(ticket.names, language)
     # An offer of the platform goes by its own name, and tells more in the line below.
@@ -74,8 +75,13 @@ def coupon_face(coupon: WalletCoupon, language: str, now: datetime, *, is_large:
 
 def days_left(coupon: WalletCoupon, now: datetime) -> int:
     """Days until the last one on which it can be used, in the offer's zone; 0 on that day itself."""
-    zone = ZoneInfo(coupon.ticket.time_zone)
-    last_day = (coupon.valid_until - timedelta(microseconds=1)).astimezone(zone).date()
+    return days_until(coupon.valid_until, coupon.ticket.time_zone, now)
+
+
+def days_until(valid_until: datetime, time_zone: str, now: datetime) -> int:
+    """Days until the last one before a coupon's end, in its offer's zone; 0 on that day itself."""
+    zone = ZoneInfo(time_zone)
+    last_day = (valid_until - timedelta(microseconds=1)).astimezone(zone).date()
     return (last_day - now.astimezone(zone).date()).days
 
 
@@ -101,6 +107,8 @@ def _tag(coupon: WalletCoupon, language: str, now: datetime) -> tuple[str, str]:
         case "usable" | "upcoming" if coupon.state == "sold":
             # Its use happens at the partner's, who may or may not tell us: we know that it was sold.
             return translate(language, _("Sold")), ""
+        case "held" if coupon.held_for_order_id is not None:
+            return translate(language, _("Reserved for an order")), "warn"
         case "held":
             return translate(language, _("In use at a counter")), "warn"
         case "used":

@@ -49,6 +49,10 @@ class ExportColumn(Protocol):
     def kind(self) -> str:
         """As of ``lists.Column``."""
 
+    @property
+    def blank(self) -> str:
+        """As of ``lists.Column``."""
+
     def value(self, row: Row[Any]) -> Any:
         """The row's value."""
 
@@ -102,6 +106,8 @@ def cells_of(columns: Sequence[ExportColumn], row: Row[Any], page: Page) -> list
                 currency = column.currency_of(row)
                 cells += [None if value is None else major_units(value, currency), currency]
                 continue
+            case _ if value is None and column.blank:
+                value = translate(page.language, column.blank)
             case "localised":
                 value = localised(value, page.language)
             case "tag" if value is not None:

@@ -94,6 +94,8 @@ class Column:
     tag_kinds: Mapping[str, str] = field(default_factory=dict)
     """Of a tag: each value's ``good``, ``warn``, ``bad`` or ``accent``."""
     is_exported: bool = True
+    blank: str = ""
+    """The English words that stand where there is no value; without, a dash on the page, nothing in a file."""
 
     @property
     def is_sortable(self) -> bool:

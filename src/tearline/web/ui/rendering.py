@@ -92,11 +92,11 @@ def render(
         time_zone: in which the page's times are shown, when it isn't the installation's.
         face: the face whose look an error page takes, when the address doesn't tell.
         context: the template's own values; ``language``, ``page``, ``user``, ``inside`` (of a
-            waiting room) and ``request`` are added.
+            waiting room), ``market`` (whether there is one to link to) and ``request`` are added.
     """
     page = page_of(request)
     page = replace(page, time_zone=time_zone or page.time_zone, face=face or page.face)
-    given = {name: request.scope.get(name) for name in ("user", "inside")}
+    given = {name: request.scope.get(name) for name in ("user", "inside", "market")}
     values = {**given, **context, "request": request}
     return Response(
         content=render_text(template, page, values),

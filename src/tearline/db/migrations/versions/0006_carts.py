@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("order_id", sa.Uuid(), nullable=False),
         sa.Column("coupon_id", sa.Uuid(), nullable=False),
         sa.Column("holder_id", sa.Uuid(), nullable=False),
+        sa.Column("hold_id", sa.Uuid(), nullable=False),
         sa.Column("redemption_id", sa.Uuid(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.CheckConstraint(
@@ -207,4 +208,11 @@ def upgrade() -> None:
         "redemption",
         "way = 'checkout' OR (merchant_id IS NOT NULL AND store_id IS NOT NULL)",
     )
-    op.create_check_constraint(op.f("ck_offer_automatic"), "offer", "NOT automatic OR issuer = 'merchant'")
+    op.create_check_constraint(
+        op.f("ck_offer_automatic"), "offer", "NOT automatic OR (issuer = 'merchant' AND issued = 0)"
+    )
+    # What was good everywhere stays good everywhere; who had chosen one way only keeps to it.
+    op.execute(
+        "UPDATE offer SET redeem_by = array_append(redeem_by, 'checkout')"
+        " WHERE redeem_by @> ARRAY['cashier', 'till'] AND NOT 'checkout' = ANY (redeem_by)"
+    )

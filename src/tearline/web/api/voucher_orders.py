@@ -88,7 +88,7 @@ async def create_order(
     return Response(made, status_code=200 if answer.replayed else 201, headers=headers)
 
 
-@get("/orders/{order_id:uuid}", responses=problems(caller="member"))
+@get("/voucher-orders/{order_id:uuid}", responses=problems(caller="member"))
 async def get_order(services: GivenServices, member: GivenBearer, order_id: FromPath[UUID]) -> OrderAnswer:
     """One order of the member: how it stands, where it is paid, and what it has brought."""
     member_id = await _member_id(services, member)
@@ -97,7 +97,7 @@ async def get_order(services: GivenServices, member: GivenBearer, order_id: From
 
 
 @post(
-    "/orders/{order_id:uuid}/payment",
+    "/voucher-orders/{order_id:uuid}/payment",
     status_code=200,
     responses=problems("order_paid", "order_released", "payment_unavailable", has_body=True, caller="member"),
 )
@@ -110,7 +110,11 @@ async def begin_payment(
     return Response(await _answer(services, member_id, order_id))
 
 
-@post("/orders/{order_id:uuid}/cancel", status_code=200, responses=problems("order_paid", caller="member"))
+@post(
+    "/voucher-orders/{order_id:uuid}/cancel",
+    status_code=200,
+    responses=problems("order_paid", caller="member"),
+)
 async def cancel_order(
     services: GivenServices, member: GivenBearer, order_id: FromPath[UUID]
 ) -> Response[OrderAnswer]:
@@ -120,7 +124,7 @@ async def cancel_order(
     return Response(await _answer(services, member_id, order_id))
 
 
-@get("/orders", responses=problems())
+@get("/voucher-orders", responses=problems())
 async def list_orders(
     services: GivenServices,
     actor: GivenKey,

@@ -1,0 +1,493 @@
+"""Ordering a cart, paying, cancelling and refunding it. Each is one transaction that decides under the order's lock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.checkout.entries import write_entries
+from tearline.checkout.loading import is_first_order, load
+from tearline.checkout.model import GUEST, CartOrder, CartOrderCoupon, CartOrderLookup, CartRefund
+from tearline.checkout.offers import OfferBook
+from tearline.checkout.quoting import PricedCart, priced
+from tearline.checkout.requests import CartRequest, check
+from tearline.checkout.stored import (
+    fingerprint_of,
+    order_from,
+    order_json,
+    refund_from,
+    refund_json,
+    remaining_from,
+    remaining_json,
+)
+from tearline.core.orders import FrozenOrder, freeze
+from tearline.core.redemption import No
+from tearline.core.refunds import Refund, Remaining, Wish, coupon_outcome, refund
+from tearline.core.refusal import Refusal
+from tearline.core.roles import Actor
+from tearline.core.sales import NUMBER_LENGTH, order_number
+from tearline.core.settlement import payment_entries, refund_entries
+from tearline.core.texts import check_text
+from tearline.coupons.for_orders import (
+    GivenBack,
+    give_back,
+    hold_for_order,
+    locked_coupons,
+    redeem_for_order,
+    release_from_order,
+)
+from tearline.db import new_id
+from tearline.i18n import _
+from tearline.members.model import Member
+from tearline.merchants.audit import record_audit
+from tearline.offers.model import Offer
+
+HOLD_LASTS = timedelta(minutes=15)
+LONGEST_HOLD = timedelta(hours=2)
+COLLECTORS = ("platform", "merchant")
+LONGEST_REASON = 500
+_LONGEST_REFERENCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that was placed.
+
+    Attributes:
+        is_replay: an earlier order with the same key stands; nothing was done.
+    """
+
+    id: UUID
+    number: str
+    is_replay: bool = False
+
+
+async def place_order(
+    tx: AsyncConnection,
+    request: CartRequest,
+    book: OfferBook,
+    now: datetime,
+    *,
+    merchant_id: UUID | None = None,
+    expected_total: int | None = None,
+    hold_lasts: timedelta = HOLD_LASTS,
+    reference: str | None = None,
+    idempotency_key: str | None = None,
+) -> Placed:
+    """Price a cart as it is now, and keep its coupons until it is paid.
+
+    Args:
+        merchant_id: whose shop sends it; None for the operator's.
+        expected_total: what the member was shown; the order is refused when it comes to something else.
+        hold_lasts: at most ``LONGEST_HOLD``.
+        reference: the shop's own name for the order.
+        idempotency_key: of the member: the same cart again with it gets the order that stands. Guests, who are all
+            one, have none.
+
+    Raises:
+        Refusal: ``cart_too_large``, ``invalid``, ``not_found`` or ``member_blocked`` for the member,
+            ``price_changed``, ``idempotency_key_reused``; and why a coupon that it names can't be used.
+    """
+    check(request)
+    if not timedelta(0) < hold_lasts <= LONGEST_HOLD:
+        raise Refusal("invalid", fields={"hold_seconds": _("This number is out of range.")})
+    if reference is not None and (problem := check_text(reference, maximum=_LONGEST_REFERENCE)):
+        raise Refusal("invalid", fields={"reference": problem})
+    member_id = GUEST if request.member_id is None else request.member_id
+    assert idempotency_key is None or member_id != GUEST, "a guest can't be told from another"
+    fingerprint = fingerprint_of(request) if idempotency_key is not None else None
+    if request.member_id is not None:
+        # One order of a member at a time: which one is the first is then no matter of chance.
+        if await _lock_member(tx, request.member_id) != "active":
+            raise Refusal("member_blocked")
+        if idempotency_key is not None:
+            earlier = await _earlier(tx, request.member_id, idempotency_key, fingerprint)
+            if earlier is not None:
+                return earlier
+    loaded = await load(tx, request, book, now, merchant_id=merchant_id, locked=True)
+    cart = priced(request, loaded, now)
+    _refuse_named(request, cart)
+    if expected_total is not None and cart.total != expected_total:
+        raise Refusal("price_changed", total=cart.total, currency=cart.loaded.cart.currency)
+    id_, number = new_id(), order_number(secrets.token_bytes(NUMBER_LENGTH))
+    frozen = freeze(loaded.cart, cart.quote)
+    expires_at = now + hold_lasts
+    await tx.execute(
+        insert(CartOrder).values(
+            member_id=member_id,
+            id=id_,
+            number=number,
+            merchant_id=merchant_id,
+            merchant_ids=sorted({line.merchant_id for line in (*frozen.lines, *frozen.parcels)}),
+            reference=reference,
+            currency=request.currency,
+            state="open",
+            list_total=frozen.list_total,
+            discount=frozen.discount,
+            points=frozen.points,
+            tax=frozen.tax,
+            total=frozen.total,
+            priced=order_json(frozen),
+            remaining=remaining_json(Remaining.of(frozen)),
+            idempotency_key=idempotency_key,
+            fingerprint=fingerprint,
+            created_at=now,
+            expires_at=expires_at,
+            refunded=0,
+        )
+    )
+    await tx.execute(insert(CartOrderLookup).values(number=number, member_id=member_id, order_id=id_))
+    await _keep_coupons(tx, cart, member_id, id_, expires_at, now)
+    return Placed(id_, number)
+
+
+def _refuse_named(request: CartRequest, cart: PricedCart) -> None:
+    """A quote says why a coupon was skipped; an order that names it must not go through without it."""
+    unknown = [one.key for one in cart.loaded.unusable if one.reason == "code_not_recognised"]
+    if unknown:
+        # Before all else, and all of them: who tries many codes at once is told, and counted, for each.
+        raise Refusal("code_not_recognised", coupon=unknown[0], coupons=unknown)
+    if request.choose == "given":
+        for unusable in cart.loaded.unusable:
+            if unusable.key in cart.loaded.named:
+                raise Refusal(unusable.reason, coupon=unusable.key)
+        for skipped in cart.quote.skipped:
+            if skipped.right.key in cart.loaded.named:
+                raise Refusal(skipped.reason, coupon=skipped.right.key)
+
+
+async def _keep_coupons(
+    tx: AsyncConnection, cart: PricedCart, member_id: UUID, order_id: UUID, until: datetime, now: datetime
+) -> None:
+    coupons = [cart.loaded.coupons[one.right.key] for one in cart.quote.applied if not one.right.is_promotion]
+    if not coupons:
+        return
+    holds = await hold_for_order(tx, coupons, order_id, until, now)
+    await tx.execute(
+        insert(CartOrderCoupon),
+        [
+            {
+                "member_id": member_id,
+                "order_id": order_id,
+                "coupon_id": coupon.id,
+                "holder_id": coupon.holder_id,
+                "hold_id": holds[coupon.id],
+            }
+            for coupon in coupons
+        ],
+    )
+
+
+async def _lock_member(tx: AsyncConnection, member_id: UUID) -> str:
+    """Lock a member; the member's state."""
+    state: str | None = await tx.scalar(
+        select(Member.state).where(Member.id == member_id).with_for_update(key_share=True)
+    )
+    if state is None:
+        raise Refusal("not_found")
+    return state
+
+
+async def _earlier(
+    tx: AsyncConnection, member_id: UUID, key: str, fingerprint: bytes | None
+) -> Placed | None:
+    row = (
+        await tx.execute(
+            select(CartOrder.id, CartOrder.number, CartOrder.fingerprint).where(
+                CartOrder.member_id == member_id, CartOrder.idempotency_key == key
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise Refusal("idempotency_key_reused")
+    return Placed(row.id, row.number, is_replay=True)
+
+
+async def pay_order(
+    tx: AsyncConnection,
+    actor: Actor,
+    number: str,
+    now: datetime,
+    *,
+    collected_by: str,
+    payment_reference: str | None = None,
+) -> None:
+    """Take down that an order is paid: its coupons are used, and what follows from it is booked.
+
+    An order whose time is over is taken, too, as long as its coupons can still be used and nobody has them
+    meanwhile. One that is paid stays as it is.
+
+    Args:
+        actor: whose shop took the order, or the operator.
+        collected_by: who has the money now: ``platform``, or ``merchant``, each for its own lines. That the platform
+            has it, and owes it, is for the operator to say.
+        payment_reference: the payment provider's name for the payment.
+
+    Raises:
+        Refusal: ``not_found``, ``order_cancelled``; ``coupon_taken``, ``expired`` or ``first_order_only`` for one
+            that is late; ``coupon_taken`` also where the operator has cancelled a coupon; ``invalid``.
+    """
+    if collected_by not in COLLECTORS:
+        raise Refusal("invalid", fields={"collected_by": _("Choose platform or merchant.")})
+    if actor.merchant_id is not None and collected_by != "merchant":
+        raise Refusal(
+            "invalid", fields={"collected_by": _("What a merchant's shop is paid, the merchant has.")}
+        )
+    if payment_reference is not None and (
+        problem := check_text(payment_reference, maximum=_LONGEST_REFERENCE)
+    ):
+        raise Refusal("invalid", fields={"payment_reference": problem})
+    order = await lock_order(tx, actor, number)
+    if order.state == "paid":
+        return
+    if order.state == "cancelled":
+        raise Refusal("order_cancelled")
+    frozen = order_from(order.priced)
+    is_late = now >= order.expires_at
+    if is_late and any(right.rules.first_order_only for right in frozen.rights):
+        await _lock_member(tx, order.member_id)
+        if not await is_first_order(tx, order.member_id, now):
+            raise Refusal("first_order_only")
+    used = await _coupons_of(tx, order)
+    coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used], now)
+    holds = {row.coupon_id: row.hold_id for row in used}
+    for coupon in coupons:
+        if coupon.state == "held" and coupon.hold_id == holds[coupon.id]:
+            continue
+        # The order's time is over, so its hold is, swept or not: ours while nobody has it and it can be used.
+        if coupon.state != "open":
+            raise Refusal("expired" if coupon.state == "expired" else "coupon_taken")
+    merchants = {right.key: right.merchant_id for right in frozen.rights}
+    redemptions = await redeem_for_order(
+        tx,
+        [(coupon, merchants[str(coupon.id)]) for coupon in coupons],
+        order.id,
+        order.number,
+        actor.id if actor.kind == "key" else None,
+        now,
+    )
+    for coupon_id, redemption_id in redemptions.items():
+        await tx.execute(_coupon_of(order, coupon_id).values(redemption_id=redemption_id))
+    await tx.execute(
+        _changed(order).values(
+            state="paid", paid_at=now, collected_by=collected_by, payment_reference=payment_reference
+        )
+    )
+    await write_entries(
+        tx, payment_entries(frozen), order, kind="payment", collected_by=collected_by, now=now
+    )
+
+
+async def cancel_order(tx: AsyncConnection, actor: Actor, number: str, now: datetime) -> None:
+    """Give up an order that is not paid: its coupons are open again at once. One that is cancelled stays so.
+
+    Raises:
+        Refusal: ``not_found``, ``order_paid``.
+    """
+    order = await lock_order(tx, actor, number)
+    if order.state == "paid":
+        raise Refusal("order_paid")
+    if order.state == "cancelled":
+        return
+    used = await _coupons_of(tx, order)
+    coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used], now)
+    holds = {row.coupon_id: row.hold_id for row in used}
+    # What somebody else has taken meanwhile, after the order's time, is not ours to open.
+    await release_from_order(tx, [one for one in coupons if one.hold_id == holds[one.id]], now)
+    await tx.execute(_changed(order).values(state="cancelled", cancelled_at=now))
+
+
+async def refund_order(
+    tx: AsyncConnection,
+    actor: Actor,
+    number: str,
+    wish: Wish,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    idempotency_key: str | None = None,
+) -> UUID:
+    """Refund units of a paid order, by what they cost then; answers the refund's id.
+
+    Who refunds pays the money back at its payment provider; what platform and merchants bore is booked back here, and
+    coupons become what their offers say.
+
+    Args:
+        idempotency_key: of the order: the same again gets the refund that was made with it.
+
+    Raises:
+        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``,
+            ``idempotency_key_reused``.
+    """
+    if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
+        raise Refusal("invalid", fields={"reason": problem})
+    order = await lock_order(tx, actor, number)
+    frozen = order_from(order.priced)
+    if idempotency_key is not None:
+        earlier = await _earlier_refund(tx, order, frozen, idempotency_key, wish)
+        if earlier is not None:
+            return earlier
+    if order.state != "paid":
+        raise Refusal("order_not_paid")
+    outcome = refund(frozen, remaining_from(order.remaining), wish)
+    if isinstance(outcome, No):
+        details: dict[str, Any] = dict(outcome.details)
+        raise Refusal(outcome.reason, **details)
+    made, left = outcome
+    id_ = new_id()
+    await tx.execute(
+        insert(CartRefund).values(
+            member_id=order.member_id,
+            order_id=order.id,
+            id=id_,
+            amount=made.amount,
+            points=made.points,
+            tax=made.tax,
+            returned=refund_json(made),
+            reason=reason,
+            by_name=actor.name,
+            idempotency_key=idempotency_key,
+            created_at=now,
+        )
+    )
+    await tx.execute(
+        _changed(order).values(remaining=remaining_json(left), refunded=order.refunded + made.amount)
+    )
+    await write_entries(
+        tx,
+        refund_entries(frozen, made),
+        order,
+        kind="refund",
+        collected_by=order.collected_by,
+        refund_id=id_,
+        now=now,
+    )
+    await _return_coupons(tx, order, frozen, made, id_, reason, now)
+    await record_audit(
+        tx, actor, "cart_order.refunded", "cart_order", order.id, None,
+        {"number": order.number, "amount": made.amount, "currency": order.currency, "reason": reason}, now,
+        merchant_id=order.merchant_id,
+    )  # fmt: skip
+    return id_
+
+
+async def _earlier_refund(
+    tx: AsyncConnection, order: Row[Any], frozen: FrozenOrder, key: str, wish: Wish
+) -> UUID | None:
+    row = (
+        await tx.execute(
+            select(CartRefund.id, CartRefund.returned).where(
+                CartRefund.member_id == order.member_id,
+                CartRefund.order_id == order.id,
+                CartRefund.idempotency_key == key,
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    made = refund_from(row.returned)
+    lines = {frozen.lines[part.position].key: part.quantity for part in made.lines if part.quantity}
+    parcels = {frozen.parcels[part.position].merchant_id for part in made.parcels if part.quantity}
+    # What 'everything' was then can't be asked for again in any other way.
+    is_same = lines == {name: count for name, count in wish.lines.items() if count} and parcels == {
+        *wish.parcels
+    }
+    if not (is_same or wish.everything):
+        raise Refusal("idempotency_key_reused")
+    found: UUID = row.id
+    return found
+
+
+async def _return_coupons(
+    tx: AsyncConnection,
+    order: Row[Any],
+    frozen: FrozenOrder,
+    made: Refund,
+    refund_id: UUID,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    """Coupons whose whole discount is undone become what their offers say."""
+    undone = {frozen.rights[place].key: frozen.rights[place] for place in made.undone}
+    used = {
+        str(row.coupon_id): row
+        for row in await _coupons_of(tx, order)
+        if str(row.coupon_id) in undone and row.outcome is None
+    }
+    coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used.values()], now)
+    zones = await _time_zones(tx, [coupon.offer_id for coupon in coupons])
+    returned = []
+    for coupon in coupons:
+        rules = undone[str(coupon.id)].rules
+        outcome, valid_until = coupon_outcome(
+            rules, coupon.valid_until, now, time_zone=zones[coupon.offer_id]
+        )
+        if coupon.state != "redeemed":
+            # Cancelled meanwhile, by the operator: nothing brings it back.
+            outcome = "forfeited"
+        if outcome != "forfeited":
+            redemption_id = used[str(coupon.id)].redemption_id
+            returned.append(GivenBack(coupon, redemption_id, valid_until or coupon.valid_until))
+        await tx.execute(_coupon_of(order, coupon.id).values(outcome=outcome))
+    await give_back(tx, returned, refund_id, reason, now)
+
+
+async def _time_zones(tx: AsyncConnection, offer_ids: Sequence[UUID]) -> dict[UUID, str]:
+    rows = await tx.execute(select(Offer.id, Offer.time_zone).where(Offer.id.in_(offer_ids)))
+    return {row.id: row.time_zone for row in rows}
+
+
+async def lock_order(tx: AsyncConnection, actor: Actor, number: str) -> Row[Any]:
+    """Lock an order by its number, typed in any manner; every column of it.
+
+    Raises:
+        Refusal: ``not_found``, also for an order of another merchant's shop.
+    """
+    owner = (
+        await tx.execute(
+            select(CartOrderLookup.member_id, CartOrderLookup.order_id).where(
+                CartOrderLookup.number == number.strip().upper()
+            )
+        )
+    ).one_or_none()
+    if owner is None:
+        raise Refusal("not_found")
+    order: Row[Any] = (
+        await tx.execute(
+            select(CartOrder.__table__)
+            .where(CartOrder.member_id == owner.member_id, CartOrder.id == owner.order_id)
+            .with_for_update(key_share=True)
+        )
+    ).one()
+    actor.require_merchant(order.merchant_id)
+    return order
+
+
+async def _coupons_of(tx: AsyncConnection, order: Row[Any]) -> Sequence[Row[Any]]:
+    rows = await tx.execute(
+        select(CartOrderCoupon.__table__).where(
+            CartOrderCoupon.member_id == order.member_id, CartOrderCoupon.order_id == order.id
+        )
+    )
+    return rows.all()
+
+
+def _coupon_of(order: Row[Any], coupon_id: UUID) -> Any:
+    return update(CartOrderCoupon).where(
+        CartOrderCoupon.member_id == order.member_id,
+        CartOrderCoupon.order_id == order.id,
+        CartOrderCoupon.coupon_id == coupon_id,
+    )
+
+
+def _changed(order: Row[Any]) -> Any:
+    return update(CartOrder).where(CartOrder.member_id == order.member_id, CartOrder.id == order.id)

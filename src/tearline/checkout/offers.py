@@ -1,0 +1,102 @@
+"""Offers as a cart uses them, kept in memory by version: their JSON is read once, not for each cart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tearline.core.cart import Right
+from tearline.core.offers import FixedWindow, OfferDraft, usable_at
+from tearline.db import LocalisedText
+from tearline.offers.model import Offer
+from tearline.offers.reads import draft_of
+
+_MOST_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class CartOffer:
+    """An offer, as read at a version."""
+
+    id: UUID
+    version: int
+    draft: OfferDraft
+
+    @property
+    def names(self) -> LocalisedText:
+        """By language."""
+        return dict(self.draft.names)
+
+    def right(
+        self,
+        key: str,
+        *,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+        issued_at: datetime | None = None,
+        is_promotion: bool = False,
+    ) -> Right:
+        """What a coupon of it, or it by itself, gives in a cart."""
+        draft = self.draft
+        return Right(
+            key=key,
+            offer=str(self.id),
+            issuer=draft.issuer,
+            currency=draft.currency,
+            benefit=draft.benefit,
+            funding=draft.funding,
+            merchant_id=draft.merchant_id,
+            minimum_spend=draft.minimum_spend,
+            scope=draft.scope,
+            rules=draft.cart_rules,
+            is_promotion=is_promotion,
+            valid_from=valid_from,
+            valid_until=valid_until,
+            issued_at=issued_at,
+        )
+
+    def why_not_here(self, store_id: UUID | None, now: datetime) -> str | None:
+        """Why nobody can use it in a cart here and now; None when one can."""
+        draft = self.draft
+        if "checkout" not in draft.redeem_by:
+            return "not_applicable"
+        if draft.store_ids and store_id not in draft.store_ids:
+            return "other_store"
+        return None if usable_at(draft.validity, draft.time_zone, now) else "not_valid_now"
+
+    def promotion(self) -> Right:
+        """The right of an offer that applies by itself; its window is the offer's."""
+        period = self.draft.validity.period
+        assert isinstance(period, FixedWindow), "an automatic offer has a fixed window"
+        return self.right(
+            str(self.id), valid_from=period.starts_at, valid_until=period.ends_at, is_promotion=True
+        )
+
+
+class OfferBook:
+    """The offers that this process knows. A version, read with each cart, tells when one is out of date."""
+
+    def __init__(self) -> None:
+        self._offers: dict[UUID, CartOffer] = {}
+
+    async def of(self, connection: AsyncConnection, versions: Mapping[UUID, int]) -> dict[UUID, CartOffer]:
+        """Offers by id, each at least as new as the version that was seen."""
+        found = {
+            id_: offer
+            for id_, version in versions.items()
+            if (offer := self._offers.get(id_)) is not None and offer.version >= version
+        }
+        missing = versions.keys() - found.keys()
+        if missing:
+            rows = await connection.execute(select(Offer.__table__).where(Offer.id.in_(missing)))
+            read = {row.id: CartOffer(row.id, row.version, draft_of(row)) for row in rows}
+            if len(self._offers) > _MOST_KEPT:
+                self._offers.clear()
+            self._offers |= read
+            found |= read
+        return found

@@ -1,0 +1,274 @@
+"""Making the answers about carts, out of quotes, qualifications, orders and refunds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tearline.checkout.loading import Loaded, Unusable
+from tearline.checkout.quoting import PricedCart
+from tearline.checkout.reads import OrderView, RefundView
+from tearline.core.allocation import aligned, total_of
+from tearline.core.cart import Right, Skipped
+from tearline.core.hints import Hint, Qualification
+from tearline.core.orders import POINTS, FrozenLine, FrozenOrder, FrozenShare, freeze
+from tearline.core.refunds import RefundPart
+from tearline.core.refusal import Refusal
+from tearline.web.api.cart_shapes import (
+    LAYERS,
+    AppliedAnswer,
+    CartOrderAnswer,
+    CartOrderRow,
+    DiscountUnits,
+    HintAnswer,
+    LineDiscount,
+    OrderAppliedAnswer,
+    ParcelAnswer,
+    PricedLineAnswer,
+    QualificationAnswer,
+    QuoteAnswer,
+    RefundAnswer,
+    RefundPartAnswer,
+    SkippedAnswer,
+    UnitParts,
+    UsableAnswer,
+)
+from tearline.web.problems import sentence_of
+
+
+def quote_answer(cart: PricedCart, language: str) -> QuoteAnswer:
+    """A quote as it is answered; reasons in ``language``."""
+    loaded = cart.loaded
+    frozen = freeze(loaded.cart, cart.quote)
+    borne = _borne(frozen)
+    applied = []
+    for place, one in enumerate(cart.quote.applied):
+        platform, merchant = borne[place]
+        applied.append(
+            AppliedAnswer(
+                **_named(loaded, one.right),
+                issuer=_literal(one.right.issuer),
+                merchant_id=one.right.merchant_id,
+                layer=LAYERS[one.right.layer],
+                amount=one.amount,
+                platform=platform,
+                merchant=merchant,
+            )
+        )
+    return QuoteAnswer(
+        **_prices(frozen),
+        is_best=cart.quote.is_best,
+        applied=applied,
+        skipped=_skipped(loaded, cart.quote.skipped, language),
+        hints=[_hint(loaded, one) for one in cart.hints],
+    )
+
+
+def qualification_answer(loaded: Loaded, found: Qualification, language: str) -> QualificationAnswer:
+    """What may be used, as it is answered."""
+    return QualificationAnswer(
+        currency=loaded.cart.currency,
+        usable=[
+            UsableAnswer(
+                **_named(loaded, one.right),
+                layer=LAYERS[one.right.layer],
+                saving=one.saving,
+                valid_until=one.right.valid_until,
+            )
+            for one in found.usable
+        ],
+        nearly=[_hint(loaded, one) for one in found.nearly],
+        unusable=_skipped(loaded, found.unusable, language),
+    )
+
+
+def order_answer(order: OrderView) -> CartOrderAnswer:
+    """An order as it is answered."""
+    borne = _borne(order.frozen)
+    return CartOrderAnswer(
+        **_prices(order.frozen),
+        **{name: getattr(order, name) for name in _ORDER_FIELDS},
+        state=_literal(order.state),
+        collected_by=_literal(order.collected_by),
+        applied=[
+            OrderAppliedAnswer(
+                coupon_id=one.coupon_id,
+                code=one.code,
+                offer_id=one.offer_id,
+                offer_code=one.offer_code,
+                offer_names=one.offer_names,
+                amount=sum(borne[place]),
+                platform=borne[place][0],
+                merchant=borne[place][1],
+                outcome=_literal(one.outcome),
+            )
+            for place, one in enumerate(order.coupons)
+        ],
+        refundable={
+            line.key: left.quantity
+            for line, left in zip(order.frozen.lines, order.remaining.lines, strict=True)
+        }
+        if order.state == "paid"
+        else {},
+        refunds=[refund_answer(order, one) for one in order.refunds],
+    )
+
+
+_ORDER_FIELDS = (
+    "number", "member_id", "merchant_id", "reference", "created_at", "expires_at", "paid_at", "cancelled_at",
+    "payment_reference", "refunded",
+)  # fmt: skip
+
+
+def refund_answer(order: OrderView, one: RefundView) -> RefundAnswer:
+    """A refund as it is answered."""
+
+    def parts(found: tuple[RefundPart, ...], of: tuple[FrozenLine, ...]) -> list[RefundPartAnswer]:
+        return [
+            RefundPartAnswer(
+                key=of[part.position].key or None,
+                merchant_id=of[part.position].merchant_id,
+                quantity=part.quantity,
+                amount=part.amount,
+                tax=part.tax,
+                reclaimed=part.reclaimed,
+            )
+            for part in found
+        ]
+
+    return RefundAnswer(
+        id=one.id,
+        amount=one.amount,
+        points=one.points,
+        tax=one.tax,
+        reclaimed=one.returned.reclaimed,
+        currency=order.currency,
+        reason=one.reason,
+        by_name=one.by_name,
+        created_at=one.created_at,
+        lines=parts(one.returned.lines, order.frozen.lines),
+        shipping=parts(one.returned.parcels, order.frozen.parcels),
+    )
+
+
+def order_row(row: Any) -> CartOrderRow:
+    """A row of a list as it is answered."""
+    values = {**row._mapping, "state": row.order_state}
+    if row.member_id == UUID(int=0):
+        values["member_id"] = None
+    return msgspec.convert(values, CartOrderRow)
+
+
+def _prices(frozen: FrozenOrder) -> dict[str, Any]:
+    return {
+        "currency": frozen.currency,
+        "prices_include_tax": frozen.prices_include_tax,
+        "list_total": frozen.list_total,
+        "discount": frozen.discount,
+        "points": frozen.points,
+        "tax": frozen.tax,
+        "total": frozen.total,
+        "lines": [
+            PricedLineAnswer(
+                key=line.key,
+                product=line.product,
+                merchant_id=line.merchant_id,
+                unit_price=line.unit_price,
+                quantity=line.quantity,
+                list_total=line.list_total,
+                discount=line.list_total - line.total,
+                total=line.total,
+                tax=total_of(line.tax),
+                units=[
+                    UnitParts(count=count, pays=pays, tax=tax)
+                    for pays, tax, count in aligned(line.units, line.tax)
+                ],
+                discounts=[_discount(share) for share in line.shares],
+            )
+            for line in frozen.lines
+        ],
+        "shipping": [
+            ParcelAnswer(
+                merchant_id=parcel.merchant_id,
+                list_total=parcel.list_total,
+                total=parcel.total,
+                tax=total_of(parcel.tax),
+                discounts=[_discount(share) for share in parcel.shares],
+            )
+            for parcel in frozen.parcels
+        ],
+    }
+
+
+def _discount(share: FrozenShare) -> LineDiscount:
+    amount, platform = total_of(share.units), total_of(share.platform)
+    return LineDiscount(
+        applied=None if share.right == POINTS else share.right,
+        amount=amount,
+        platform=platform,
+        merchant=amount - platform,
+        units=[
+            DiscountUnits(count=count, amount=off, platform=borne)
+            for off, borne, count in aligned(share.units, share.platform)
+        ],
+    )
+
+
+def _borne(frozen: FrozenOrder) -> list[tuple[int, int]]:
+    """What platform and merchants bear of each right."""
+    borne = [(0, 0)] * len(frozen.rights)
+    for part in (*frozen.lines, *frozen.parcels):
+        for share in part.shares:
+            if share.right != POINTS:
+                platform, merchant = borne[share.right]
+                off, by_platform = total_of(share.units), total_of(share.platform)
+                borne[share.right] = platform + by_platform, merchant + off - by_platform
+    return borne
+
+
+def _named(loaded: Loaded, right: Right) -> dict[str, Any]:
+    coupon, offer = loaded.coupons.get(right.key), loaded.offer_of(right)
+    return {
+        "coupon_id": coupon.id if coupon else None,
+        "code": coupon.code if coupon else None,
+        "offer_id": offer.id,
+        "offer_names": offer.names,
+    }
+
+
+def _hint(loaded: Loaded, one: Hint) -> HintAnswer:
+    named = _named(loaded, one.right)
+    del named["code"]
+    return HintAnswer(**named, missing=one.missing, saving=one.saving, instead_of=one.instead_of)
+
+
+def _skipped(loaded: Loaded, some: tuple[Skipped, ...], language: str) -> list[SkippedAnswer]:
+    def words(reason: str) -> str:
+        return sentence_of(Refusal(reason), language)
+
+    answers = [
+        SkippedAnswer(
+            **_named(loaded, one.right), reason=one.reason, detail=words(one.reason), missing=one.missing
+        )
+        for one in some
+    ]
+    return answers + [_unusable(one, words) for one in loaded.unusable]
+
+
+def _unusable(one: Unusable, words: Callable[[str], str]) -> SkippedAnswer:
+    return SkippedAnswer(
+        coupon_id=one.coupon.id if one.coupon else None,
+        code=one.coupon.code if one.coupon else one.key,
+        offer_id=one.offer.id if one.offer else None,
+        offer_names=one.offer.names if one.offer else None,
+        reason=one.reason,
+        detail=words(one.reason),
+        missing=None,
+    )
+
+
+def _literal(value: str | None) -> Any:
+    return value

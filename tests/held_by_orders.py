@@ -1,0 +1,85 @@
+"""Coupons that orders of carts hold or have used, as the checkout leaves them, written with plain inserts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import insert, update
+
+from tearline.coupons.model import Coupon, CouponHold, Redemption
+from tearline.db import Database, new_id, transaction
+
+ORDER_NUMBER = "C-7K2M-9QXD"
+
+
+async def hold_for_order(
+    database: Database,
+    member_id: UUID,
+    coupon_id: UUID,
+    *,
+    minutes: float = 30,
+    merchant_id: UUID | None = None,
+) -> tuple[UUID, UUID]:
+    """Keep a coupon for an order that is not paid; answers the ids of the hold and of the order."""
+    hold_id, order_id, now = new_id(), new_id(), datetime.now(UTC)
+    async with transaction(database) as tx:
+        await tx.execute(
+            insert(CouponHold).values(
+                id=hold_id,
+                member_id=member_id,
+                coupon_id=coupon_id,
+                merchant_id=merchant_id,
+                verified="order",
+                order_id=order_id,
+                held_at=now,
+            )
+        )
+        await tx.execute(
+            update(Coupon)
+            .where(Coupon.member_id == member_id, Coupon.id == coupon_id)
+            .values(
+                state="held", hold_id=hold_id, held_until=now + timedelta(minutes=minutes), changed_at=now
+            )
+        )
+    return hold_id, order_id
+
+
+async def use_in_order(
+    database: Database,
+    member_id: UUID,
+    coupon_id: UUID,
+    *,
+    offer_id: UUID,
+    merchant_id: UUID | None,
+    campaign_id: UUID | None = None,
+    now: datetime | None = None,
+) -> tuple[UUID, UUID]:
+    """Use a coupon with an order that was paid; answers the ids of the redemption and of the order.
+
+    Args:
+        merchant_id: None for a coupon of the platform.
+    """
+    redemption_id, order_id, now = new_id(), new_id(), now or datetime.now(UTC)
+    async with transaction(database) as tx:
+        await tx.execute(
+            insert(Redemption).values(
+                id=redemption_id,
+                member_id=member_id,
+                coupon_id=coupon_id,
+                offer_id=offer_id,
+                campaign_id=campaign_id,
+                merchant_id=merchant_id,
+                request_number=ORDER_NUMBER,
+                way="checkout",
+                verified="order",
+                redeemed_at=now,
+                order_id=order_id,
+            )
+        )
+        await tx.execute(
+            update(Coupon)
+            .where(Coupon.member_id == member_id, Coupon.id == coupon_id)
+            .values(state="redeemed", hold_id=None, held_until=None, changed_at=now)
+        )
+    return redemption_id, order_id

@@ -1,0 +1,125 @@
+"""Categories that move at the same moment, and products that are put by many: committing for real."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import select, text
+
+from tearline.catalogue import actions
+from tearline.catalogue.model import Category, Product
+from tearline.catalogue.sql import Put
+from tearline.core.refusal import Refusal
+from tearline.db import Database
+from tests.catalogue.support import categories, make_merchant, product, products
+from tests.races.controls import assert_breaks
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 8
+
+
+async def move(database: Database, key: str, parent: str) -> bool:
+    """Move a category; False when that was refused."""
+    try:
+        await categories(database, (key, parent))
+    except Refusal:
+        return False
+    return True
+
+
+async def tree_holds(database: Database) -> bool:
+    """Whether each path is right, after moves that together would close circles, and moves of what they hold."""
+    await categories(
+        database, ("root", None), *((f"{side}{n}", "root") for side in "ab" for n in range(ROUNDS))
+    )
+    await categories(database, *((f"{side}{n}-leaf", f"{side}{n}") for side in "ab" for n in range(ROUNDS)))
+    moves = [(f"a{n}", f"b{n}") for n in range(ROUNDS)] + [(f"b{n}", f"a{n}") for n in range(ROUNDS)]
+    outcomes = await asyncio.gather(
+        *(move(database, key, parent) for key, parent in moves), return_exceptions=True
+    )
+    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+        # A circle was there already when this one came to look, or two waited for one another.
+        return False
+    async with database.connection() as connection:
+        rows = {row.key: row for row in await connection.execute(select(Category))}
+    for row in rows.values():
+        climbed: list[str] = []
+        at: str | None = row.key
+        while at is not None:
+            if at in climbed:
+                return False
+            climbed.append(at)
+            at = rows[at].parent_key
+        if climbed != row.path:
+            return False
+    # Of two moves that would close a circle together, one was done and one refused.
+    return all(outcomes[n] != outcomes[n + ROUNDS] for n in range(ROUNDS))
+
+
+async def test_two_moves_never_close_a_circle(database: Database) -> None:
+    assert await tree_holds(database)
+
+
+async def test_without_the_lock_they_do(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "LOCK_CATEGORY_TREE", text("SELECT 1"))
+    await assert_breaks(database, lambda: tree_holds(database))
+
+
+async def one_state_holds(database: Database) -> bool:
+    """Whether nobody waits in a circle, and every row is as one of the calls said, whole."""
+    merchant_id = await make_merchant(database)
+    keys = [f"p{number:03d}" for number in range(800)]
+    await products(database, [product(key, merchant_id) for key in keys[::2]])
+
+    async def put(caller: int) -> None:
+        wanted = keys if caller % 2 else keys[::-1]
+        await products(
+            database,
+            [product(key, merchant_id, price=caller, names={"en": f"By {caller}"}) for key in wanted],
+        )
+
+    outcomes = await asyncio.gather(*(put(caller) for caller in range(1, 5)), return_exceptions=True)
+    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+        return False
+    async with database.connection() as connection:
+        rows = (await connection.execute(select(Product))).all()
+    return len(rows) == len(keys) and all(row.names == {"en": f"By {row.price}"} for row in rows)
+
+
+async def test_products_put_in_any_order_by_many_end_in_one_state(database: Database) -> None:
+    assert await one_state_holds(database)
+
+
+async def test_without_an_order_they_wait_in_a_circle(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = actions.PUT_PRODUCTS
+    plain = {
+        name: text(getattr(put, name).text.replace("ORDER BY key", "").replace("ORDER BY product.key", ""))
+        for name in ("insert", "lock", "update")
+    }
+    monkeypatch.setattr(actions, "PUT_PRODUCTS", Put(**plain))
+    monkeypatch.setattr(actions, "sorted", lambda rows, key: rows, raising=False)
+    await assert_breaks(database, lambda: one_state_holds(database))
+
+
+async def test_a_key_that_two_merchants_take_at_once_is_one_merchants(database: Database) -> None:
+    own_id, other_id = await make_merchant(database), await make_merchant(database, "peak")
+
+    async def take(merchant_id: object, keys: list[str]) -> bool:
+        try:
+            await products(database, [product(key, merchant_id) for key in keys])  # type: ignore[arg-type]
+        except Refusal as refusal:
+            assert refusal.reason == "already_taken"
+            return False
+        return True
+
+    for number in range(10):
+        keys = [f"{number}-{place}" for place in range(20)]
+        outcomes = await asyncio.gather(take(own_id, keys), take(other_id, keys[::-1]))
+        assert sorted(outcomes) == [False, True]
+        async with database.connection() as connection:
+            owners = set(await connection.scalars(select(Product.merchant_id).where(Product.key.in_(keys))))
+        assert len(owners) == 1
