@@ -20,7 +20,7 @@ from tearline.core.offers import (
     PercentOff,
     Step,
 )
-from tearline.core.pricing import State, amount_of
+from tearline.core.pricing import State, amount_of, price
 from tests.core.carts import BOOKS, NOODLES, NOW, any_cart, any_rights, cart, line, right
 from tests.core.test_cart_properties import on_many
 
@@ -84,6 +84,39 @@ def test_everything_gives_way_to_an_exclusive_coupon() -> None:
         assert hinted(cart(A_BOWL), *some, alone) == expected
 
 
+def test_what_gives_way_takes_nothing_off_any_more() -> None:
+    """Without the 20 off, half of 80 and 10."""
+    alone = right("alone", PercentOff(5_000), minimum_spend=9_000, rules=CartRules(exclusive=True))
+    some = [right("hand", AmountOff(2_000), NOODLES), alone]
+    assert hinted(cart(A_BOWL), *some) == [("alone", 1_000, 4_500, 2_000)]
+
+
+def test_what_comes_later_leaves_a_hint_as_it_is() -> None:
+    some = [right("later", AmountOff(2_000)), right("near", PercentOff(1_000), NOODLES, minimum_spend=9_000)]
+    assert hinted(cart(A_BOWL), *some) == [("near", 1_000, 900, 0)]
+
+
+def test_free_shipping_is_hinted_besides_other_savings() -> None:
+    of = cart(A_BOWL, parcels=(Parcel(NOODLES, 1_200),))
+    some = [right("hand", AmountOff(2_000)), right("free", FreeShipping(), minimum_spend=9_000)]
+    assert hinted(of, *some) == [("free", 1_000, 1_200, 0)]
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        right("better", AmountOff(900), minimum_spend=8_000),
+        right("better", AmountOff(100, (Step(8_000, 900),)), minimum_spend=10),
+        right("better", AmountOff(900, every=True, times=1), minimum_spend=4_000),
+        right("better", FixedPrice(10, "bowl"), minimum_spend=8_000),
+    ],
+)
+def test_what_applies_already_is_no_near_miss(better: Right) -> None:
+    """Whoever asks for the worse of two coupons is not told to spend more for the better one."""
+    some = [right("asked for", AmountOff(500)), better]
+    assert hints(cart(A_BOWL), some, price(cart(A_BOWL), some, NOW), NOW) == ()
+
+
 def test_the_first_threshold_that_is_worth_it_is_named() -> None:
     in_hand = right("hand", AmountOff(2_000), NOODLES)
     steps = AmountOff(1_000, (Step(10_000, 1_500), Step(12_000, 2_500), Step(14_000, 4_000)))
@@ -144,19 +177,19 @@ def test_a_picker_shows_what_is_usable_then_what_is_near_then_the_rest() -> None
         right("cheap enough", FixedPrice(9_000, "bowl")),
         right("gift", Gift({"en": "A bag"})),
         right("little", AmountOff(100)),
-        right("old", AmountOff(700), issued_at=NOW - timedelta(days=2)),
-        right("young", AmountOff(700), issued_at=NOW - timedelta(days=1)),
+        right("was first", AmountOff(700), issued_at=NOW - timedelta(days=2)),
+        right("came later", AmountOff(700), issued_at=NOW - timedelta(days=1)),
         right("soon", AmountOff(700), valid_until=NOW + timedelta(days=1)),
         right("most", AmountOff(800, (Step(9_000, 5_000),))),
         right("gone", AmountOff(100), valid_until=NOW),
     ]
     found = qualify(cart(A_BOWL), some, NOW)
     assert [(one.right.key, one.saving) for one in found.usable] == [
-        ("most", 800), ("soon", 700), ("old", 700), ("young", 700), ("little", 100), ("gift", 0),
+        ("most", 800), ("soon", 700), ("was first", 700), ("came later", 700), ("little", 100), ("gift", 0),
     ]  # fmt: skip
     assert isinstance(found.usable[0], Usable)
     assert found.nearly == (
-        Hint(some[3], 1_000, 600), Hint(some[2], 1_000, 500), Hint(some[1], 1_500, 900),
+        Hint(some[3], 1_000, 600, instead_of=0), Hint(some[2], 1_000, 500), Hint(some[1], 1_500, 900),
     )  # fmt: skip
     assert [(one.right.key, one.reason, one.missing) for one in found.unusable] == [
         ("other", "other_currency", None),

@@ -54,7 +54,7 @@ class FrozenLine:
     units: Runs
     tax: Runs
     shares: tuple[FrozenShare, ...]
-    tax_basis_points: int = 0
+    tax_basis_points: int
 
     @property
     def list_total(self) -> int:
