@@ -106,6 +106,17 @@ async def test_one_wrong_row_refuses_all(
     assert (await client.get(f"{CATALOGUE}/products", headers=callers.till)).json()["items"] == []
 
 
+async def test_a_thousand_rows_fit_into_a_call(client: httpx.AsyncClient, callers: Callers) -> None:
+    names = dict.fromkeys(("en", "zh-Hant", "zh-Hans", "th"), "一件貨品" * 25)
+    items = [product(f"{number:05d}".ljust(100, "x"), names=names) for number in range(1000)]
+    answer = await put(client, "products", items, callers.till)
+    assert (answer.status_code, answer.json()["added"]) == (200, 1000), answer.text
+    keys = {"keys": [item["key"] for item in items]}
+    gone = await client.post(f"{CATALOGUE}/products/withdraw", json=keys, headers=callers.till)
+    assert (gone.status_code, gone.json()["changed"]) == (200, 1000), gone.text
+    assert (await put(client, "products", [*items, product("one-more")], callers.till)).status_code == 422
+
+
 async def test_a_circle_of_categories_is_refused(client: httpx.AsyncClient, callers: Callers) -> None:
     await put_tree(client, callers)
     move = [{"key": "food", "names": {"en": "Food"}, "parent_key": "tea"}]

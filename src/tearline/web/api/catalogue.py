@@ -130,6 +130,7 @@ async def put_brands(
 @post(
     "/catalogue/products/withdraw",
     status_code=200,
+    request_max_body_size=PUT_LIMIT_BYTES,
     responses=problems("idempotency_key_reused", has_body=True),
 )
 async def withdraw_products(
@@ -216,8 +217,10 @@ async def list_brands(
 
 
 @get("/catalogue/templates/{kind:str}", operation_class=CsvDownload, responses=problems())
-async def get_template(actor: GivenKey, kind: FromPath[Kind]) -> Stream:
-    """A CSV file with the columns that are read, and an example."""
+async def get_template(actor: GivenKey, kind: FromPath[str]) -> Stream:
+    """A CSV file of `products`, `categories` or `brands` with the columns that are read, and an example."""
+    if kind not in files.KINDS:
+        raise Refusal("not_found")
     content = files.template_csv(kind, actor)
 
     async def chunks() -> AsyncIterator[bytes]:
