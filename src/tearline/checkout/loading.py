@@ -18,7 +18,7 @@ from tearline.core.cart import Cart, CartLine, Parcel, Right
 from tearline.core.money import MAXIMUM_AMOUNT
 from tearline.core.offers import usable_at_merchant
 from tearline.core.refusal import Refusal
-from tearline.coupons.for_orders import CartCoupon, coupons_for_cart
+from tearline.coupons.for_orders import MOST_COUPONS, CartCoupon, coupons_for_cart
 from tearline.i18n import _
 
 _IS_FIRST_ORDER = """
@@ -77,6 +77,7 @@ class Loaded:
         offers: by id: those of all rights, and of what is unusable.
         named: the keys of the coupons that the cart names by code or id.
         products: of the catalogue, by key, as far as it has them.
+        is_whole_wallet: False where the member may hold more coupons than a cart looks at.
     """
 
     cart: Cart
@@ -86,6 +87,7 @@ class Loaded:
     unusable: tuple[Unusable, ...]
     named: frozenset[str] = field(default_factory=frozenset)
     products: dict[str, CatalogueProduct] = field(default_factory=dict)
+    is_whole_wallet: bool = True
 
     def offer_of(self, right: Right) -> CartOffer:
         """Of what offer a right is."""
@@ -160,7 +162,11 @@ async def load(
         )
         for key, coupon in usable.items()
     ]
-    return Loaded(cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products)
+    of_member = sum(coupon.holder_id == request.member_id for coupon in found)
+    return Loaded(
+        cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products,
+        is_whole_wallet=of_member < MOST_COUPONS,
+    )  # fmt: skip
 
 
 def _sorted_out(
