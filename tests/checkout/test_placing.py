@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from tearline.checkout.actions import HOLD_LASTS, LONGEST_HOLD, place_order
 from tearline.core.codes import make_code
+from tearline.coupons.for_orders import MOST_COUPONS
 from tearline.db import new_id, transaction
 from tearline.members.model import Member
 from tearline.merchants.model import Merchant
@@ -34,6 +35,12 @@ from tests.checkout.ordering import (
 )
 
 pytestmark = pytest.mark.anyio
+
+MANY_COUPONS = text("""
+    INSERT INTO coupon (member_id, id, offer_id, code, state, valid_from, valid_until, issued_at, changed_at)
+    SELECT :member, gen_random_uuid(), :offer, lpad(number::text, 13, '0'), 'open', :now, :until, :now, :now
+    FROM generate_series(1, :others) AS number
+""")
 
 
 # What is kept
@@ -263,6 +270,27 @@ async def test_an_offer_that_changes_between_two_quotes_is_seen(world: CartWorld
 
 
 # What it costs to ask
+
+
+@pytest.mark.parametrize(("others", "is_best"), [(MOST_COUPONS - 2, True), (MOST_COUPONS, False)])
+async def test_where_a_wallet_is_too_large_the_best_is_not_promised(
+    world: CartWorld, others: int, is_best: bool
+) -> None:
+    small, great = await world.offer(), await world.offer(benefit=TENTH_OFF, minimum_spend=1)
+    last = later(world, 10**6)
+    await world.coupon(great, valid_until=last)
+    many = {
+        "member": world.member,
+        "offer": small,
+        "others": others,
+        "now": world.now,
+        "until": later(world, 99),
+    }
+    async with transaction(world.database) as tx:
+        await tx.execute(MANY_COUPONS, many)
+    quote = (await quoted(world, world.cart(world.line("a", 100_000)))).quote
+    # A tenth of 1,000.00 is more than 20.00, where it is looked at.
+    assert (quote.saving, quote.is_best) == ((10_000, True) if is_best else (2_000, False))
 
 
 async def test_a_quote_takes_the_same_statements_whatever_it_is_about(world: CartWorld) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tearline.checkout.reads import orders_list
-from tearline.core.refunds import Wish
+from tearline.core.refunds import EVERYTHING, Wish
 from tearline.core.roles import SYSTEM
 from tests.cart_worlds import TENTH_OFF, CartWorld
 from tests.checkout.ordering import (
@@ -194,7 +194,7 @@ async def test_the_same_key_is_the_same_refund(world: CartWorld) -> None:
     )
     first = await refunded(world, number, Wish({"a": 1, "b": 0}), idempotency_key="one")
     assert await refunded(world, number, Wish({"a": 1}), idempotency_key="one") == first
-    for other in (Wish({"a": 2}), Wish({"b": 1}), Wish({"a": 1}, (world.noodles,))):
+    for other in (Wish({"a": 2}), Wish({"b": 1}), Wish({"a": 1}, (world.noodles,)), EVERYTHING):
         assert await why(refunded(world, number, other, idempotency_key="one")) == "idempotency_key_reused"
     second = await refunded(world, number, Wish(parcels=(world.noodles,)), idempotency_key="two")
     assert await refunded(world, number, Wish(parcels=(world.noodles,)), idempotency_key="two") == second

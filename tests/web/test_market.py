@@ -20,7 +20,7 @@ from tearline.catalogue.model import ProductItem
 from tearline.core.codes import make_code
 from tearline.core.roles import SYSTEM
 from tearline.coupons.model import Coupon
-from tearline.db import transaction
+from tearline.db import new_id, transaction
 from tearline.members.model import Member
 from tearline.merchants.model import Merchant
 from tearline.web.app import Application
@@ -137,6 +137,16 @@ async def test_shelf_shows_prices_and_the_shops_own_offers(
     assert says(page, "Before: HK$188 Now: HK$169.20") and says(page, "10% off")
     assert says(page, "Before: HK$320 Now: HK$280") and says(page, "HK$20 off over HK$150")
     assert 'src="/static/noodles-' in page and 'class="product-picture edge-forest"' in page
+
+
+async def test_shelf_shows_no_offer_that_the_cart_would_not_have(
+    client: httpx.AsyncClient, world: MarketWorld
+) -> None:
+    a_third = {"kind": "percent_off", "basis_points": 3_333}
+    await world.offer(world.noodles, automatic=True, benefit=a_third, store_ids=[new_id()])
+    for path in ("", "/p/noodle-bowl"):
+        page = (await client.get(f"/market{path}")).text
+        assert says(page, "Beef brisket noodles HK$68") and not says(page, "33.33% off")
 
 
 @pytest.mark.parametrize(
@@ -700,8 +710,8 @@ async def test_member_of_a_wallet_sees_what_an_order_keeps(
     await put(client, "noodle-bowl", 2)
     await order(client)
     page = (await client.get(f"/wallet/{coupons['city']}")).text
-    assert says(page, "Kept for an order") and not says(page, "cashier")
-    assert says((await client.get("/wallet?folder=held")).text, "Kept for an order")
+    assert says(page, "Reserved for an order") and not says(page, "cashier")
+    assert says((await client.get("/wallet?folder=held")).text, "Reserved for an order")
 
 
 def test_cart_as_a_value() -> None:

@@ -397,11 +397,14 @@ async def _earlier_refund(
     made = refund_from(row.returned)
     lines = {frozen.lines[part.position].key: part.quantity for part in made.lines if part.quantity}
     parcels = {frozen.parcels[part.position].merchant_id for part in made.parcels if part.quantity}
-    # What 'everything' was then can't be asked for again in any other way.
-    is_same = lines == {name: count for name, count in wish.lines.items() if count} and parcels == {
-        *wish.parcels
-    }
-    if not (is_same or wish.everything):
+    # Once everything was asked for, nothing is left, and there is nothing else to compare with.
+    is_same = (
+        remaining_from(order.remaining).is_empty
+        if wish.everything
+        else lines == {name: count for name, count in wish.lines.items() if count}
+        and parcels == {*wish.parcels}
+    )
+    if not is_same:
         raise Refusal("idempotency_key_reused")
     found: UUID = row.id
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -18,7 +18,7 @@ from tearline.core.cart import Cart, CartLine, Parcel, Right
 from tearline.core.money import MAXIMUM_AMOUNT
 from tearline.core.offers import usable_at_merchant
 from tearline.core.refusal import Refusal
-from tearline.coupons.for_orders import CartCoupon, coupons_for_cart
+from tearline.coupons.for_orders import MOST_COUPONS, CartCoupon, coupons_for_cart
 from tearline.i18n import _
 
 _IS_FIRST_ORDER = """
@@ -26,24 +26,22 @@ _IS_FIRST_ORDER = """
         SELECT 1 FROM cart_order
         WHERE member_id = :member_id ::uuid AND (state = 'paid' OR (state = 'open' AND expires_at > :now)))
 """
+# Of those that are over there are ever more: no cart looks at them.
 _PROMOTIONS = """
     FROM offer JOIN merchant ON merchant.id = offer.merchant_id
     WHERE automatic AND offer.state = 'active' AND merchant.state = 'active' AND offer.merchant_id = ANY(:merchant_ids)
+    AND CAST(validity #>> '{period,starts_at}' AS timestamptz) <= :now
+    AND CAST(validity #>> '{period,ends_at}' AS timestamptz) > :now ORDER BY offer.id
 """
-# Of those that are over there are ever more: no cart looks at them.
-_RUNNING_PROMOTIONS = f"""
-    {_PROMOTIONS} AND CAST(validity #>> '{{period,starts_at}}' AS timestamptz) <= :now
-    AND CAST(validity #>> '{{period,ends_at}}' AS timestamptz) > :now ORDER BY offer.id
-"""
-_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS} ORDER BY offer.id")
+_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS}")
 _FIRST_ORDER = text(f"SELECT {_IS_FIRST_ORDER}")
 # Round trips are what a quote's time goes to: these questions are asked in one.
 _FACTS = text(f"""
     SELECT ARRAY(SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active') AS merchants,
            (SELECT merchant_id FROM store WHERE id = :store_id ::uuid AND state = 'active') AS store_merchant_id,
            :member_id ::uuid IS NOT NULL AND {_IS_FIRST_ORDER} AS is_first_order,
-           ARRAY(SELECT offer.id {_RUNNING_PROMOTIONS}) AS promotions,
-           ARRAY(SELECT offer.version {_RUNNING_PROMOTIONS}) AS versions
+           ARRAY(SELECT offer.id {_PROMOTIONS}) AS promotions,
+           ARRAY(SELECT offer.version {_PROMOTIONS}) AS versions
 """)  # noqa: S608
 
 Value = TypeVar("Value")
@@ -59,12 +57,14 @@ _WHY_UNUSABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A coupon that can't be used in any cart now, and why; without an offer, there is none by that code."""
+    """A coupon that can't be used in any cart now, and why; without an offer, there is none by that code or id."""
 
     key: str
     reason: str
     coupon: CartCoupon | None = None
     offer: CartOffer | None = None
+    asked_id: UUID | None = None
+    """The id by which there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Loaded:
         offers: by id: those of all rights, and of what is unusable.
         named: the keys of the coupons that the cart names by code or id.
         products: of the catalogue, by key, as far as it has them.
+        is_whole_wallet: False where the member may hold more coupons than a cart looks at.
     """
 
     cart: Cart
@@ -86,6 +87,7 @@ class Loaded:
     unusable: tuple[Unusable, ...]
     named: frozenset[str] = field(default_factory=frozenset)
     products: dict[str, CatalogueProduct] = field(default_factory=dict)
+    is_whole_wallet: bool = True
 
     def offer_of(self, right: Right) -> CartOffer:
         """Of what offer a right is."""
@@ -153,18 +155,18 @@ async def load(
     versions = promotions | {coupon.offer_id: coupon.offer_version for coupon in found}
     offers = await book.of(connection, versions)
     usable, unusable, named = _sorted_out(request, found, offers, merchant_id, now)
-    rights = [
-        offers[id_].promotion()
-        for id_ in promotions
-        if offers[id_].why_not_here(request.store_id, now) is None
-    ]
+    rights = [one.promotion() for one in _applying(promotions, offers, request.store_id, now)]
     rights += [
         offers[coupon.offer_id].right(
             key, valid_from=coupon.valid_from, valid_until=coupon.valid_until, issued_at=coupon.issued_at
         )
         for key, coupon in usable.items()
     ]
-    return Loaded(cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products)
+    of_member = sum(coupon.holder_id == request.member_id for coupon in found)
+    return Loaded(
+        cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products,
+        is_whole_wallet=of_member < MOST_COUPONS,
+    )  # fmt: skip
 
 
 def _sorted_out(
@@ -198,7 +200,7 @@ def _sorted_out(
         else:
             unusable.append(Unusable(key, why, coupon, offer))
     unusable += [
-        Unusable(str(asked), "code_not_recognised")
+        Unusable(str(asked), "code_not_recognised", asked_id=asked if isinstance(asked, UUID) else None)
         for asked in (*request.codes, *request.coupon_ids)
         if asked not in seen
     ]
@@ -206,12 +208,18 @@ def _sorted_out(
 
 
 async def promotions_of(
-    connection: AsyncConnection, merchant_ids: Collection[UUID], book: OfferBook
+    connection: AsyncConnection, merchant_ids: Collection[UUID], book: OfferBook, now: datetime
 ) -> list[CartOffer]:
-    """The offers of these merchants that lower the prices of carts by themselves, over or not yet begun ones too."""
-    rows = (await connection.execute(_PROMOTIONS_OF, {"merchant_ids": list(merchant_ids)})).all()
-    offers = await book.of(connection, {row.id: row.version for row in rows})
-    return [offers[row.id] for row in rows]
+    """The offers of these merchants that lower the prices of a cart in no store by themselves now."""
+    rows = await connection.execute(_PROMOTIONS_OF, {"merchant_ids": list(merchant_ids), "now": now})
+    versions = {row.id: row.version for row in rows}
+    return _applying(versions, await book.of(connection, versions), None, now)
+
+
+def _applying(
+    promotions: Iterable[UUID], offers: Mapping[UUID, CartOffer], store_id: UUID | None, now: datetime
+) -> list[CartOffer]:
+    return [offers[id_] for id_ in promotions if offers[id_].why_not_here(store_id, now) is None]
 
 
 async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:

@@ -69,6 +69,10 @@ class CartOrder(Base):
         CheckConstraint("refunded BETWEEN 0 AND total", name="refunded"),
         UniqueConstraint("member_id", "idempotency_key"),
         Index("ix_cart_order_created_at", "created_at", "id"),
+        # A shop looks for an order whose answer it lost: by its own name for it, or among its last ones.
+        Index("ix_cart_order_id", "id"),
+        Index("ix_cart_order_merchant", "merchant_id", "id"),
+        Index("ix_cart_order_reference", "reference", "id"),
         Index("ix_cart_order_merchant_ids", "merchant_ids", postgresql_using="gin"),
     )
 

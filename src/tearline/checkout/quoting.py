@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -59,6 +59,8 @@ def priced(request: CartRequest, loaded: Loaded, now: datetime, *, with_hints: b
         quote = price(cart, _in_order(request, loaded, now), now)
     else:
         quote = choose(cart, rights, now)
+        # A coupon that was not looked at may belong to the best combination.
+        quote = replace(quote, is_best=quote.is_best and loaded.is_whole_wallet)
     found = hints(cart, rights, quote, now) if with_hints else ()
     return PricedCart(loaded, quote, taxes(cart, quote), found)
 

@@ -260,8 +260,8 @@ def _skipped(loaded: Loaded, some: tuple[Skipped, ...], language: str) -> list[S
 
 def _unusable(one: Unusable, words: Callable[[str], str]) -> SkippedAnswer:
     return SkippedAnswer(
-        coupon_id=one.coupon.id if one.coupon else None,
-        code=one.coupon.code if one.coupon else one.key,
+        coupon_id=one.coupon.id if one.coupon else one.asked_id,
+        code=one.coupon.code if one.coupon else one.key if one.asked_id is None else None,
         offer_id=one.offer.id if one.offer else None,
         offer_names=one.offer.names if one.offer else None,
         reason=one.reason,

@@ -137,7 +137,8 @@ class QuoteAnswer(PricesAnswer):
     """A priced cart, with a reason for everything that does not apply."""
 
     is_best: bool
-    """False where the search for the best combination came to its limit: another one might save more."""
+    """False where another combination might save more: the search came to its limit, or the wallet holds more than the
+    200 coupons that a cart looks at."""
     applied: list[AppliedAnswer]
     skipped: list[SkippedAnswer]
     hints: list[HintAnswer]

@@ -165,9 +165,8 @@ async def _cards(
     language: str,
     now: datetime,
 ) -> list[Card]:
-    offers = await promotions_of(
-        connection, {product.merchant_id for product in products}, services.cart_offers
-    )
+    merchant_ids = {product.merchant_id for product in products}
+    offers = await promotions_of(connection, merchant_ids, services.cart_offers, now)
     promotions = [(offer, offer.promotion()) for offer in offers]
     return [_card(product, promotions, language, now) for product in products]
 

@@ -60,6 +60,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_cart_order_created_at", "cart_order", ["created_at", "id"], unique=False)
+    op.create_index("ix_cart_order_id", "cart_order", ["id"], unique=False)
+    op.create_index("ix_cart_order_merchant", "cart_order", ["merchant_id", "id"], unique=False)
+    op.create_index("ix_cart_order_reference", "cart_order", ["reference", "id"], unique=False)
     op.create_index(
         "ix_cart_order_merchant_ids", "cart_order", ["merchant_ids"], unique=False, postgresql_using="gin"
     )
