@@ -119,7 +119,8 @@ async def load(
         raise Refusal("invalid", fields={"points": _("Only the operator's own shop takes points.")})
     products = await products_of(connection, {line.product for line in request.lines})
     lines = tuple(
-        _line(number, line, request.currency, products) for number, line in enumerate(request.lines)
+        _line(number, line, request.currency, products, is_operators=merchant_id is None)
+        for number, line in enumerate(request.lines)
     )
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
     facts = (
@@ -149,7 +150,13 @@ async def load(
         request.prices_include_tax,
     )
     found = await coupons_for_cart(
-        connection, request.member_id, request.codes, request.coupon_ids, now, locked=locked
+        connection,
+        request.member_id,
+        request.codes,
+        request.coupon_ids,
+        now,
+        merchant_id=merchant_id,
+        locked=locked,
     )
     promotions = dict(zip(facts.promotions, facts.versions, strict=True))
     versions = promotions | {coupon.offer_id: coupon.offer_version for coupon in found}
@@ -227,16 +234,29 @@ async def is_first_order(connection: AsyncConnection, member_id: UUID, now: date
     return bool(await connection.scalar(_FIRST_ORDER, {"member_id": member_id, "now": now}))
 
 
-def _line(number: int, line: LineRequest, currency: str, products: dict[str, CatalogueProduct]) -> CartLine:
+def _line(
+    number: int,
+    line: LineRequest,
+    currency: str,
+    products: dict[str, CatalogueProduct],
+    *,
+    is_operators: bool,
+) -> CartLine:
+    """A line as it is priced.
+
+    Args:
+        is_operators: what the operator's shop says goes before the catalogue. Of a merchant's shop the catalogue's
+            word goes first where it has one: what the platform pays for must not hang on what the merchant says.
+    """
     known = products.get(line.product)
+    problems: dict[str, str] = {}
     if known is not None and line.merchant_id not in (None, known.merchant_id):
-        # Another merchant's product has this key: this line's is not in the catalogue.
-        known = None
+        # An offer that names the product by its key means the other one.
+        problems[f"lines.{number}.product"] = _("Another merchant's product has this key.")
     merchant_id = line.merchant_id if known is None else known.merchant_id
     price = line.unit_price
     if price is None and known is not None and known.currency == currency:
         price = known.price
-    problems: dict[str, str] = {}
     if merchant_id is None:
         problems[f"lines.{number}.merchant_id"] = _("This product is not in the catalogue: say whose it is.")
     if price is None:
@@ -247,15 +267,16 @@ def _line(number: int, line: LineRequest, currency: str, products: dict[str, Cat
         raise Refusal("invalid", fields=problems)
     assert merchant_id is not None
     assert price is not None
+    is_heard = is_operators or known is None
     return CartLine(
         line.key,
         line.product,
         merchant_id,
         price,
         line.quantity,
-        _said(line.categories, known.categories if known else ()),
-        line.brand if line.brand is not None or known is None else known.brand,
-        _said(line.is_discountable, known.is_discountable if known else True),
+        _said(line.categories if is_heard else None, known.categories if known else ()),
+        _said(line.brand if is_heard else None, known.brand if known else None),
+        _said(line.is_discountable if is_heard else None, known.is_discountable if known else True),
         _said(line.tax_basis_points, known.tax_basis_points if known else 0),
     )
 

@@ -57,6 +57,9 @@ FROM coupon JOIN offer ON offer.id = coupon.offer_id
 WHERE (coupon.member_id, coupon.id) IN (
     (SELECT member_id, id FROM coupon
      WHERE member_id = :member_id ::uuid AND state IN ('open', 'held') AND valid_until > :now
+       AND (:merchant_id ::uuid IS NULL OR EXISTS (
+            SELECT 1 FROM offer WHERE offer.id = coupon.offer_id
+              AND (offer.merchant_id IS NULL OR offer.merchant_id = :merchant_id ::uuid)))
      ORDER BY valid_until, id LIMIT {MOST_COUPONS})
     UNION ALL
     SELECT member_id, coupon_id FROM coupon_code WHERE code = ANY(:codes ::text[])
@@ -82,6 +85,7 @@ async def coupons_for_cart(
     coupon_ids: Collection[UUID],
     now: datetime,
     *,
+    merchant_id: UUID | None = None,
     locked: bool,
 ) -> list[CartCoupon]:
     """The member's coupons that can still be used, and those that are named by code or id, in whatever state.
@@ -89,12 +93,19 @@ async def coupons_for_cart(
     Args:
         codes: normalised and well formed; whoever has a code may use it, as at a counter.
         coupon_ids: of the member.
+        merchant_id: of the member's coupons only this merchant's and the platform's; None for all.
         locked: takes the locks, for a decision that follows in the same transaction.
     """
     statement = text(f"{_USABLE} {_LOCKED}" if locked else _USABLE)
     rows = await connection.execute(
         statement,
-        {"member_id": member_id, "codes": list(codes), "coupon_ids": list(coupon_ids), "now": now},
+        {
+            "member_id": member_id,
+            "merchant_id": merchant_id,
+            "codes": list(codes),
+            "coupon_ids": list(coupon_ids),
+            "now": now,
+        },
     )
     return [_coupon(row, now) for row in rows]
 

@@ -110,7 +110,7 @@ async def order_carts(
         for code, amount, note, days in (
             ("cloudpick", -12_000, "Two lost parcels", 2),
             ("quiet-pages", -300_000, "Winter book fair", 1),
-            ("skylark-bay", 35_000, "Poster at the pier", 1),
+            ("skylark-bay", 35_000, "Pier poster", 1),
         ):
             await adjust(
                 tx, actor, made.merchants[code].id, amount, CURRENCY, note, now - timedelta(days=days)

@@ -113,6 +113,11 @@ def order_answer(order: OrderView) -> CartOrderAnswer:
         }
         if order.state == "paid"
         else {},
+        refundable_shipping=[
+            parcel.merchant_id
+            for parcel, left in zip(order.frozen.parcels, order.remaining.parcels, strict=True)
+            if order.state == "paid" and left.quantity
+        ],
         refunds=[refund_answer(order, one) for one in order.refunds],
     )
 

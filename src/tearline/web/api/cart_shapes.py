@@ -228,6 +228,8 @@ class CartOrderAnswer(PricesAnswer):
     refunded: int
     refundable: dict[str, int]
     """Units of each line that can still be given back."""
+    refundable_shipping: list[UUID]
+    """The merchants whose shipping can still be given back."""
     refunds: list[RefundAnswer]
 
 

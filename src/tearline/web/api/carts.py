@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout import actions, reads
+from tearline.checkout.loading import Loaded
 from tearline.checkout.model import CartOrder
 from tearline.checkout.quoting import qualify_cart, quote_cart
 from tearline.checkout.requests import CartRequest
@@ -75,7 +76,7 @@ async def create_quote(
     async with services.database.connection() as connection:
         wanted = await _request(connection, services, actor, data, now)
         cart = await quote_cart(connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id)
-    await _count_guesses(services, actor, [one.reason for one in cart.loaded.unusable])
+    await _count_guesses(services, actor, _guessed(wanted, cart.loaded))
     return quote_answer(cart, _language(request))
 
 
@@ -95,7 +96,7 @@ async def create_qualification(
         loaded, found = await qualify_cart(
             connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id
         )
-    await _count_guesses(services, actor, [one.reason for one in loaded.unusable])
+    await _count_guesses(services, actor, _guessed(wanted, loaded))
     return qualification_answer(loaded, found, _language(request))
 
 
@@ -311,6 +312,11 @@ async def _member_id(
     if member is None:
         raise Refusal("invalid", fields={"member": _("There is no such member.")})
     return member.id
+
+
+def _guessed(wanted: CartRequest, loaded: Loaded) -> list[str]:
+    """What became of the codes that lead to no coupon. Ids are no guesses: a shop may have old ones."""
+    return [one.reason for one in loaded.unusable if one.key in wanted.codes]
 
 
 async def _count_guesses(services: Services, actor: Actor, reasons: list[str]) -> None:

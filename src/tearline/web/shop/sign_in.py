@@ -34,6 +34,7 @@ from tearline.web.member_sign_in import ask_for_code, channels, enter_code
 from tearline.web.problems import field_sentences, problem_headers, retry_after_seconds, sentence_of
 from tearline.web.security import readable_form
 from tearline.web.services import Services
+from tearline.web.shop.basket import Basket, basket_cookie
 from tearline.web.shop.support import forget_note, known_member, note_cookie, read_note, refusal_text
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect, render
@@ -120,6 +121,8 @@ async def sign_out(request: AnyRequest) -> Response[None]:
     """Forget the session in this browser."""
     response = redirect(request, "/", flash=_("You are signed out."))
     response.set_cookie(ended_cookie(request, MEMBER_COOKIE))
+    # The next one to use this browser must not find this one's coupons in the cart.
+    response.set_cookie(basket_cookie(request, Basket()))
     return response
 
 
@@ -130,6 +133,8 @@ async def sign_out_all(request: AnyRequest, services: GivenServices, member: Giv
         await sign_out_everywhere(tx, member.member_id, member.epoch)
     response = redirect(request, "/", flash=_("You are signed out on all devices."))
     response.set_cookie(ended_cookie(request, MEMBER_COOKIE))
+    # The next one to use this browser must not find this one's coupons in the cart.
+    response.set_cookie(basket_cookie(request, Basket()))
     return response
 
 
