@@ -734,3 +734,13 @@ async def test_first_view_is_small(client: httpx.AsyncClient, world: MarketWorld
         content = (await client.get(file)).content
         sizes[file] = len(content if file.endswith(".png") else gzip.compress(content))
     assert sum(sizes.values()) < 100_000, sizes
+
+
+async def test_signing_out_empties_the_cart(
+    app: Application, client: httpx.AsyncClient, world: MarketWorld
+) -> None:
+    """Whoever uses the browser next must not find this member's coupons in it."""
+    sign_in(app, client, world.member)
+    await put(client, "noodle-bowl", 2)
+    await post(client, "/account", "/sign-out")
+    assert says((await client.get(CART)).text, "Your cart is empty")
