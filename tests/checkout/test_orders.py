@@ -1,67 +1,21 @@
-"""Orders of carts: priced, kept, paid, cancelled, refunded; each against a real database."""
+"""An order of a cart from its quote to its last refund, against a real database."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-from uuid import UUID
-
 import pytest
 
-from tearline.checkout.actions import pay_order, place_order, refund_order
-from tearline.checkout.reads import OrderView, order_by_number
-from tearline.core.refunds import EVERYTHING, Wish
-from tearline.core.refusal import Refusal
-from tearline.core.roles import SYSTEM
-from tearline.db import Database, transaction
-from tests.cart_worlds import TENTH_OFF, CartWorld, make_cart_world
+from tearline.core.refunds import Wish
+from tests.cart_worlds import TENTH_OFF, CartWorld
+from tests.checkout.ordering import paid, placed, refunded, seen, why
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def world(database: Database) -> CartWorld:
-    return await make_cart_world(database)
-
-
-async def placed(world: CartWorld, *lines: Any, cart: dict[str, Any] | None = None, **more: Any) -> str:
-    async with transaction(world.database) as tx:
-        return (
-            await place_order(tx, world.cart(*lines, **(cart or {})), world.book, world.now, **more)
-        ).number
-
-
-async def paid(world: CartWorld, number: str, **more: Any) -> None:
-    values = {"collected_by": "platform", "now": world.now, **more}
-    async with transaction(world.database) as tx:
-        await pay_order(tx, SYSTEM, number, **values)
-
-
-async def refunded(world: CartWorld, number: str, wish: Wish = EVERYTHING, **more: Any) -> UUID:
-    async with transaction(world.database) as tx:
-        return await refund_order(tx, SYSTEM, number, wish, more.pop("now", world.now), **more)
-
-
-async def seen(world: CartWorld, number: str, after: timedelta = timedelta(0)) -> OrderView:
-    async with world.database.connection() as connection:
-        return await order_by_number(connection, SYSTEM, number, world.now + after)
-
-
-async def refusal(work: Any) -> str:
-    with pytest.raises(Refusal) as raised:
-        await work
-    return raised.value.reason
 
 
 async def test_from_the_cart_to_the_last_refund(world: CartWorld) -> None:
     mine = await world.coupon(await world.offer(world.noodles))
     theirs = await world.coupon(await world.offer(benefit=TENTH_OFF, funding_platform_basis_points=5_000))
-    number = await placed(
-        world,
-        world.line("a", 10_000, 2),
-        world.line("b", 5_000, merchant_id=world.books),
-        cart={"parcels": (world.parcel(1_200),)},
-    )
+    lines = world.line("a", 10_000, 2), world.line("b", 5_000, merchant_id=world.books)
+    number = await placed(world, world.cart(*lines, parcels=(world.parcel(1_200),)))
     order = await seen(world, number)
     assert (order.state, order.total) == ("open", 20_000 + 5_000 - 2_000 - 2_300 + 1_200)
     assert {await world.state_of(mine), await world.state_of(theirs)} == {"held"}
@@ -92,5 +46,5 @@ async def test_from_the_cart_to_the_last_refund(world: CartWorld) -> None:
         )
         == []
     )
-    assert await refusal(refunded(world, number)) == "nothing_to_refund"
+    assert await why(refunded(world, number)) == "nothing_to_refund"
     await world.audited()

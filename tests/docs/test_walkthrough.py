@@ -57,7 +57,8 @@ async def make_demo_like_world(database: Database) -> str:
     async with transaction(database) as tx:
         await tx.execute(update(Campaign).values(code=CAMPAIGN))
         await tx.execute(update(Prize).values(password=PASSWORD, password_key=password_key(PASSWORD)))
-        await tx.execute(update(Offer).where(Offer.id == world.offers[0]).values(code=OFFER))
+        everywhere = {"redeem_by": ["cashier", "till", "checkout"], "funding_platform_basis_points": 5_000}
+        await tx.execute(update(Offer).where(Offer.id == world.offers[0]).values(code=OFFER, **everywhere))
         key = await create_key(
             tx,
             command_actor("tests"),

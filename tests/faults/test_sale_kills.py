@@ -41,11 +41,11 @@ CODES = 1_100
 
 
 class Seller:
-    """One process that sells."""
+    """One process that sells: vouchers, unless told otherwise."""
 
-    def __init__(self, url: str, directory: Path, number: int) -> None:
+    def __init__(self, url: str, directory: Path, number: int, module: str = "tests.faults.seller") -> None:
         self.socket = directory / f"seller-{number}"
-        self._command = [sys.executable, "-m", "tests.faults.seller", url, str(self.socket)]
+        self._command = [sys.executable, "-m", module, url, str(self.socket)]
         self._log = directory / f"seller-{number}.log"
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class Storm:
         line = json.dumps({"act": act, "sale": self.sale.code, "member": str(member), **values}) + "\n"
         for turn in range(10_000):
             seller = self.sellers[(client + turn) % len(self.sellers)]
-            said = await _talk(seller.socket, line)
+            said = await talk(seller.socket, line)
             if said is not None and said.get("refused") != "unavailable":
                 return said
             self.repeats += 1
@@ -131,7 +131,7 @@ class Storm:
         raise TimeoutError
 
 
-async def _talk(socket: Path, line: str) -> dict[str, Any] | None:
+async def talk(socket: Path, line: str) -> dict[str, Any] | None:
     """One question and its answer; None when the process is gone."""
     try:
         reader, writer = await asyncio.open_unix_connection(socket)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tearline.campaigns.model import Campaign, Claim
+from tearline.checkout.model import CartOrder, CartRefund
 from tearline.coupons.model import Redemption
 from tearline.members.model import Member
 from tearline.merchants.model import Merchant
@@ -24,12 +25,19 @@ pytestmark = pytest.mark.anyio
 
 ORDERS = "/api/v1/voucher-orders"
 """The list, for keys; what is below is the members'."""
+LARGE = ("/api/v1/quotes", "/api/v1/qualifications", "/api/v1/orders", "/api/v1/catalogue")
+"""Where there is much in a body: carts have hundreds of lines, and a catalogue comes in thousands of rows."""
 QUERIES = {
     "/api/v1/merchants/{merchant_id}/statements": {
         "currency": "HKD",
         "from": "2026-06-01",
         "to": "2026-07-01",
-    }
+    },
+    "/api/v1/merchants/{merchant_id}/settlement": {
+        "currency": "HKD",
+        "from": "2026-06-01T00:00:00Z",
+        "to": "2026-07-01T00:00:00Z",
+    },
 }
 """What must be asked with, by path."""
 
@@ -73,7 +81,7 @@ def assert_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
 
 async def everything(app: Application) -> list[int]:
     """How much there is of what could be changed."""
-    tables = (Merchant, Offer, Campaign, Member, Claim, Redemption)
+    tables = (Merchant, Offer, Campaign, Member, Claim, Redemption, CartOrder, CartRefund)
     async with app.litestar.state.services.database.connection() as connection:
         return [await connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
 
@@ -117,8 +125,9 @@ async def test_garbage_bodies_change_nothing(
 
 async def test_a_huge_body_is_turned_away_unread(client: httpx.AsyncClient, callers: Callers) -> None:
     for method, path in operations(with_body=True):
-        # Thousands of uses are reported at once, and products come by the thousand.
-        size = 5_000_000 if path.endswith("/voucher-uses") or "/catalogue/" in path else 70_000
+        # Thousands of uses are reported at once, products come by the thousand, and carts have many lines.
+        is_large = path.startswith(LARGE) or path.endswith("/voucher-uses") or "/catalogue/" in path
+        size = 5_000_000 if is_large else 70_000
         body = b'{"password": "' + b"x" * size + b'"}'
         headers = {**headers_for(callers, path), "content-type": "application/json", "idempotency-key": "k"}
         problem = assert_problem(
@@ -160,7 +169,14 @@ async def test_ids_that_are_nobodys_or_no_ids_are_not_found(
             answer = await client.get(
                 address(path, code="NOTHING"), params=QUERIES.get(path), headers=headers_for(callers, path)
             )
-            assert_problem(answer, 404)
+            assert_problem(answer, 422 if "{kind}" in path else 404)
+        if "{number}" in path:
+            for odd in ("nothing", "%20", "x" * 3_000):
+                odd_path = path.replace("{number}", odd)
+                answer = await client.request(
+                    method, odd_path, json={"collected_by": "platform"}, headers=headers_for(callers, path)
+                )
+                assert_problem(answer, 404, 422)
         if "_id}" in path:
             broken = "/".join("not-an-id" if part.endswith("_id}") else part for part in path.split("/"))
             assert_problem(await client.request(method, broken, headers=headers_for(callers, path)), 404)

@@ -29,6 +29,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tearline.checkout.actions import pay_order, place_order
+from tearline.checkout.offers import OfferBook
+from tearline.checkout.requests import CartRequest, LineRequest
 from tearline.core.refusal import REASONS
 from tearline.core.roles import SYSTEM
 from tearline.core.rooms import RoomDraft
@@ -86,6 +89,8 @@ FILES = {"text/csv", "application/pdf", "application/vnd.openxmlformats-officedo
 """What is answered besides JSON."""
 SOLD: list[Sale] = []
 """The one sale of the world, once it is made."""
+ORDERED: list[str] = []
+"""The number of the one order of a cart that there is to begin with."""
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,13 @@ def live(module_database_url: str) -> Iterator[tuple[str, Callers]]:
             async with transaction(services.database) as tx:
                 await create_room(tx, SYSTEM, _room_of(callers), services.now())
             SOLD[:] = [await make_sale(services.database, codes=(1000, None), members=0)]
+            line = LineRequest("known", "known", 10_000, 100, callers.world.merchant_id)
+            async with transaction(services.database) as tx:
+                cart = CartRequest("HKD", (line,))
+                now = services.now()
+                placed = await place_order(tx, cart, OfferBook(), now, merchant_id=callers.world.merchant_id)
+                await pay_order(tx, SYSTEM, placed.number, now, collected_by="merchant")
+            ORDERED[:] = [placed.number]
             return callers
 
     callers = asyncio.run(prepare())
@@ -138,6 +150,7 @@ def known_parameters(callers: Callers, label: str) -> dict[str, str]:
         "prize_id": str(world.prizes[0]),
         "member_id": str(world.members[2]),
         "pool_id": str(sale.pools[0]),
+        "number": ORDERED[0],
     }
 
 
@@ -266,8 +279,37 @@ def test_what_is_granted_is_answered_as_documented(live: tuple[str, Callers]) ->
     period = {"currency": "HKD", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00+08:00"}
     call("GET /api/v1/settlement", callers.operator, 200, params=period)
     call("GET /api/v1/merchants/{merchant_id}/settlement", callers.till, 200, params=period, **merchant)
+    _carts_are_answered_as_documented(call, callers)
     for path in ("merchants", "offers", "campaigns", "rooms", "members", "pools", "voucher-orders", "orders"):
         call(f"GET /api/v1/{path}", callers.operator, 200)
+
+
+def _carts_are_answered_as_documented(call: Any, callers: Callers) -> None:
+    merchant_id = str(callers.world.merchant_id)
+    line = {"key": "a", "product": "tea", "quantity": 3, "unit_price": 1_000, "merchant_id": merchant_id}
+    token = callers.other_member["authorization"].removeprefix("Bearer ")
+    shipping = [{"merchant_id": merchant_id, "amount": 500}]
+    cart = {
+        "currency": "HKD",
+        "lines": [line],
+        "shipping": shipping,
+        "member": {"token": token},
+        "codes": ["x"],
+    }
+    quote = call("POST /api/v1/quotes", callers.till, 200, json=cart)
+    assert quote["skipped"], "the coupons of the claim above are for counters"
+    call("POST /api/v1/qualifications", callers.operator, 200, json=cart)
+    ordered = {**cart, "codes": [], "expected_total": quote["total"]}
+    orders = [call("POST /api/v1/orders", callers.till, 201, json=ordered) for _ in range(2)]
+    first, second = ({"path": {"number": one["number"]}} for one in orders)
+    call("POST /api/v1/orders/{number}/cancel", callers.till, 200, **second)
+    paid = {"collected_by": "merchant"}
+    call("POST /api/v1/orders/{number}/pay", callers.till, 200, json=paid, **first)
+    wish = {"lines": [{"key": "a", "quantity": 1}], "shipping": [merchant_id]}
+    call("POST /api/v1/orders/{number}/refunds", callers.till, 201, json=wish, **first)
+    call("GET /api/v1/orders/{number}", callers.till, 200, **first)
+    call("GET /api/v1/orders/{number}/refunds", callers.till, 200, **first)
+    call("GET /api/v1/orders", callers.till, 200)
 
 
 def test_an_undocumented_answer_is_found(live: tuple[str, Callers]) -> None:
