@@ -278,7 +278,9 @@ def _basket_of_choice(picker: Picker, keys: Sequence[str]) -> Basket:
 
 def _keys_in(form: FormMultiDict) -> list[str]:
     """The coupons that are ticked, whatever their slot's field is called."""
-    sent = [str(value) for name, value in form.multi_items() if name.startswith("slot-")][:_MOST_SENT]
+    # In the order of the page: the form's own order of fields is that of a set.
+    names = sorted({name for name in form if name.startswith("slot-")}, key=lambda name: (len(name), name))
+    sent = [str(value) for name in names for value in form.getall(name)][:_MOST_SENT]
     return [key for key in dict.fromkeys(sent) if key]
 
 
