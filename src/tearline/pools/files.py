@@ -197,8 +197,7 @@ async def discard_file(tx: AsyncConnection, actor: Actor, file_id: UUID, now: da
 
 async def unpacked(connection: AsyncConnection, file_id: UUID, directory: Path) -> Path:
     """Write the file's content into the directory; one piece of it is in memory at a time."""
-    # The reader of XLSX goes by the name's ending; the others do not look at it.
-    path = directory / "codes.xlsx"
+    path = directory / "codes"
     number = 0
     piece = select(CodeFilePart.content).where(CodeFilePart.file_id == file_id)
     with path.open("wb") as file:

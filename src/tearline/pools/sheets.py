@@ -1,7 +1,7 @@
 """Reading lists of codes: text in any common encoding, CSV with any common delimiter, XLSX.
 
-Everything here works on a file on disk and reads it as a stream, whatever its length; only the first sheet of an
-XLSX file is held in memory, as its reader does. Nothing here waits for a database, so it runs in a thread.
+Everything here works on a file on disk and reads it as a stream, in memory that does not grow with it. Nothing here
+waits for a database, so it runs in a thread.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
-
 from tearline.core.refusal import Refusal
+from tearline.pools import workbook
 
 MOST_UNPACKED_BYTES = 256 * 1024 * 1024
 """What an XLSX file may hold, unpacked: a million rows of a few cells."""
@@ -143,7 +142,11 @@ def _has_something(row: list[str]) -> bool:
 def _batches(path: Path, form: Form) -> Iterator[list[list[str]]]:
     """All rows, blank ones too, many at a time."""
     if form.kind == "xlsx":
-        yield from _batched(_sheet_rows(path))
+        for batch in workbook.batches(path):
+            if {*map(type, chain.from_iterable(batch))} == {str}:
+                yield batch
+            else:
+                yield [[value if type(value) is str else _spoilt(value) for value in row] for row in batch]
         return
     try:
         with path.open(encoding=form.encoding, errors="replace", newline="") as text:
@@ -168,13 +171,16 @@ def _check_package(path: Path) -> None:
             if "[Content_Types].xml" not in package.namelist():
                 raise Refusal("unreadable_file")
             for entry in package.infolist():
+                # What else ZIP knows, no spreadsheet program uses; some of it asks for any amount of memory.
+                if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Refusal("unreadable_file")
                 # Unpacked up to the size that it declares and checked, so that it can't be a bomb.
                 with package.open(entry) as content:
                     while chunk := content.read(_CHUNK_BYTES):
                         unpacked += len(chunk)
                         if unpacked > MOST_UNPACKED_BYTES:
                             raise Refusal("too_large")
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+    except workbook.PACKAGE_ERRORS as error:
         raise Refusal("unreadable_file") from error
 
 
@@ -239,22 +245,6 @@ def _delimiter_of(sample: str) -> str | None:
         if width > 1 and count >= _SHARE_OF_ONE_WIDTH * widths.total():
             return delimiter
     return None
-
-
-def _sheet_rows(path: Path) -> Iterator[list[str]]:
-    try:
-        with CalamineWorkbook.from_object(str(path)) as workbook:
-            names = [
-                sheet.name
-                for sheet in workbook.sheets_metadata
-                if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
-            ]
-            if not names:
-                raise Refusal("unreadable_file")
-            for row in workbook.get_sheet_by_name(names[0]).iter_rows():
-                yield [value if type(value) is str else _spoilt(value) for value in row]
-    except (CalamineError, OSError, ValueError) as error:
-        raise Refusal("unreadable_file") from error
 
 
 def _spoilt(value: Any) -> Spoilt:
