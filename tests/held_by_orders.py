@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tearline.checkout.model import CartOrder, CartOrderCoupon, CartOrderLookup
 from tearline.coupons.model import Coupon, CouponHold, Redemption
 from tearline.db import Database, new_id, transaction
 
@@ -35,6 +37,7 @@ async def hold_for_order(
                 held_at=now,
             )
         )
+        await _order(tx, member_id, coupon_id, order_id, hold_id, now, number=order_id.hex[-10:].upper())
         await tx.execute(
             update(Coupon)
             .where(Coupon.member_id == member_id, Coupon.id == coupon_id)
@@ -77,9 +80,50 @@ async def use_in_order(
                 order_id=order_id,
             )
         )
+        await _order(
+            tx,
+            member_id,
+            coupon_id,
+            order_id,
+            new_id(),
+            now,
+            number=ORDER_NUMBER,
+            redemption_id=redemption_id,
+        )
         await tx.execute(
             update(Coupon)
             .where(Coupon.member_id == member_id, Coupon.id == coupon_id)
             .values(state="redeemed", hold_id=None, held_until=None, changed_at=now)
         )
     return redemption_id, order_id
+
+
+async def _order(
+    tx: AsyncConnection,
+    member_id: UUID,
+    coupon_id: UUID,
+    order_id: UUID,
+    hold_id: UUID,
+    now: datetime,
+    *,
+    number: str,
+    redemption_id: UUID | None = None,
+) -> None:
+    """An order of nothing, so that the books are right."""
+    is_paid = redemption_id is not None
+    await tx.execute(
+        insert(CartOrder).values(
+            member_id=member_id, id=order_id, number=number, merchant_ids=[], currency="HKD",
+            state="paid" if is_paid else "open", list_total=0, discount=0, points=0, tax=0, total=0, refunded=0,
+            priced={"currency": "HKD", "prices_include_tax": True, "lines": [], "parcels": [], "rights": []},
+            remaining={"lines": [], "parcels": []}, created_at=now, expires_at=now + timedelta(hours=1),
+            paid_at=now if is_paid else None, collected_by="platform" if is_paid else None,
+        )
+    )  # fmt: skip
+    await tx.execute(insert(CartOrderLookup).values(number=number, member_id=member_id, order_id=order_id))
+    await tx.execute(
+        insert(CartOrderCoupon).values(
+            member_id=member_id, order_id=order_id, coupon_id=coupon_id, holder_id=member_id, hold_id=hold_id,
+            redemption_id=redemption_id,
+        )
+    )  # fmt: skip

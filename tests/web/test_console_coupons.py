@@ -76,5 +76,5 @@ async def test_what_an_online_order_holds_and_used_is_told(
     page = await browser.get(f"/console/coupons/{member_id}/{held.id}")
     assert "Kept for an online order until" in page.text and "Kept at a counter" not in page.text
     page = await browser.get(f"/console/coupons/{member_id}/{used.id}")
-    assert f"Online order {ORDER_NUMBER}" in page.text
+    assert f"Order {ORDER_NUMBER}" in page.text
     assert "Online order" in (await browser.get(f"/console/members/{member_id}")).text

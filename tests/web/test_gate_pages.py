@@ -409,7 +409,7 @@ async def test_a_page_has_one_room_at_the_most(app: Application) -> None:
 
 async def test_pages_that_no_room_may_guard_are_all_but_the_shops(app: Application) -> None:
     first = {route.path.strip("/").split("/")[0] for route in app.litestar.routes}
-    assert first - NEVER_GUARDED == {"", "wallet", "orders", "account"}
+    assert first - NEVER_GUARDED == {"", "wallet", "orders", "account", "market"}
 
 
 async def test_bypass_link(app: Application, client: httpx.AsyncClient) -> None:
