@@ -52,6 +52,8 @@ async def look(page: Page, name: str) -> None:
         PICTURES.mkdir(exist_ok=True)
         picture = PICTURES / f"market {name}.jpeg"
         await page.screenshot(path=picture, full_page=True, caret="initial", type="jpeg", quality=85)
+    # What is being put in place is looked at when it is there.
+    await expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added")).to_have_count(0)
     assert await violations(page, WCAG) == []
     width = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width <= 0, f"{name} is too wide"

@@ -97,7 +97,12 @@ async def test_without_an_order_they_wait_in_a_circle(
 ) -> None:
     put = actions.PUT_PRODUCTS
     plain = {
-        name: text(getattr(put, name).text.replace("ORDER BY key", "").replace("ORDER BY product.key", ""))
+        # Slow enough that they meet.
+        name: text(
+            getattr(put, name)
+            .text.replace("ORDER BY key", "WHERE pg_sleep(0.0002)::text = ''")
+            .replace("ORDER BY product.key", "")
+        )
         for name in ("insert", "lock", "update")
     }
     monkeypatch.setattr(actions, "PUT_PRODUCTS", Put(**plain))
