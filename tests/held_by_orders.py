@@ -57,6 +57,7 @@ async def use_in_order(
     merchant_id: UUID | None,
     campaign_id: UUID | None = None,
     now: datetime | None = None,
+    number: str = ORDER_NUMBER,
 ) -> tuple[UUID, UUID]:
     """Use a coupon with an order that was paid; answers the ids of the redemption and of the order.
 
@@ -73,7 +74,7 @@ async def use_in_order(
                 offer_id=offer_id,
                 campaign_id=campaign_id,
                 merchant_id=merchant_id,
-                request_number=ORDER_NUMBER,
+                request_number=number,
                 way="checkout",
                 verified="order",
                 redeemed_at=now,
@@ -87,7 +88,7 @@ async def use_in_order(
             order_id,
             new_id(),
             now,
-            number=ORDER_NUMBER,
+            number=number,
             redemption_id=redemption_id,
         )
         await tx.execute(

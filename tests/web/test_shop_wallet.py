@@ -19,7 +19,7 @@ from tearline.core.roles import Actor
 from tearline.coupons.model import Coupon
 from tearline.db import Database, new_id, transaction
 from tearline.web.app import Application
-from tests.held_by_orders import ORDER_NUMBER, hold_for_order, use_in_order
+from tests.held_by_orders import hold_for_order, use_in_order
 from tests.web.shop_support import claim, says, services_of, sign_in, world_of
 from tests.worlds import World
 
@@ -208,10 +208,12 @@ async def test_a_coupon_that_an_order_holds_is_reserved(app: Application, client
 async def test_a_coupon_that_an_order_used_says_so(app: Application, client: httpx.AsyncClient) -> None:
     world, coupons = await with_coupons(app, client)
     database, member_id = services_of(app).database, world.members[0]
-    for coupon, merchant_id in zip(coupons, (world.merchant_id, None), strict=False):
-        await use_in_order(database, member_id, coupon.id, offer_id=coupon.offer_id, merchant_id=merchant_id)
+    for coupon, merchant_id, number in zip(coupons, (world.merchant_id, None), ("C-1", "C-2"), strict=False):
+        await use_in_order(
+            database, member_id, coupon.id, offer_id=coupon.offer_id, merchant_id=merchant_id, number=number
+        )
         page = (await client.get(f"/wallet/{coupon.id}")).text
-        assert says(page, f"Online order {ORDER_NUMBER}")
+        assert says(page, f"Online order {number}")
     assert len(coupons) >= 2
 
 
