@@ -1,4 +1,5 @@
-"""Quotes: the best combination of a member's coupons for a cart, by the engine alone, and the same in django-oscar.
+"""Quotes: the best combination of a member's coupons for a cart, by the engine alone, and the same in django-oscar;
+and over HTTP (:mod:`bench.quotes_http`).
 
 What is compared. Both price the same carts, of three merchants' products, with the same coupons: amounts off from a
 minimum, and percentages, each for all lines, or one merchant's, or some categories. Tearline finds the combination
@@ -26,6 +27,7 @@ from rich.table import Table
 
 from bench.comparison import print_expectations
 from bench.quotes_carts import NOW, Case, adversarial, ordinary
+from bench.quotes_http import quotes_over_http
 from bench.quotes_oscar import time_oscar
 from tearline.core.choosing import choose
 from tearline.core.pricing import Quote
@@ -72,6 +74,7 @@ def run(console: Console, *, quick: bool) -> dict[str, Any]:
         "adversarial_ms_max": max(one["ms"] for one in attacks),
         "carts": carts,
         "adversarial": attacks,
+        "http": quotes_over_http(console, quick=quick),
     }
     _print(console, carts, attacks)
     print_expectations(console, figures, {name: what for name, what in EXPECTED.items() if name in figures})
