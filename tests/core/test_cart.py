@@ -148,3 +148,19 @@ def test_free_shipping_may_ask_for_what_is_left() -> None:
     assert (quote.saving, [one.right.key for one in quote.applied]) == (3_500, ["free"])
     at_list = [some[0], right("free", FreeShipping(), minimum_spend=4_000)]
     assert choose(of, at_list, NOW).saving == 6_500
+
+
+def test_what_costs_the_fixed_price_already_is_left_alone() -> None:
+    assert outcome(cart(A_BOWL), right("a", FixedPrice(5_000, "bowl"))) == (0, "nothing_left")
+
+
+def test_a_fixed_price_is_for_the_dearest_unit_of_a_line_whose_units_cost_differently() -> None:
+    """0.02 off three units leaves 9.99, 9.99 and 10.00: the last one comes down to 5.00."""
+    some = [right("a", AmountOff(2), NOODLES), right("b", FixedPrice(500, "bowl"))]
+    quote = price(cart(line("bowl", 1_000, 3)), some, NOW)
+    assert quote.lines[0].units == ((999, 2), (500, 1))
+
+
+def test_a_single_minor_unit_can_be_paid_with_points() -> None:
+    quote = price(cart(A_BOWL, points=1), [], NOW)
+    assert (quote.points, quote.total) == (1, 4_999)
