@@ -158,9 +158,19 @@ def test_a_fixed_price_is_for_the_dearest_unit_of_a_line_whose_units_cost_differ
     """0.02 off three units leaves 9.99, 9.99 and 10.00: the last one comes down to 5.00."""
     some = [right("a", AmountOff(2), NOODLES), right("b", FixedPrice(500, "bowl"))]
     quote = price(cart(line("bowl", 1_000, 3)), some, NOW)
-    assert quote.lines[0].units == ((999, 2), (500, 1))
+    assert (quote.lines[0].units, quote.lines[0].list_total) == (((999, 2), (500, 1)), 3_000)
 
 
 def test_a_single_minor_unit_can_be_paid_with_points() -> None:
     quote = price(cart(A_BOWL, points=1), [], NOW)
     assert (quote.points, quote.total) == (1, 4_999)
+
+
+def test_an_exclusive_promotion_and_a_coupon_exclude_each_other_whichever_is_named_first() -> None:
+    alone = right("alone", TEN_OFF, NOODLES, is_promotion=True, rules=CartRules(exclusive=True))
+    other = right("other", TEN_OFF, BOOKS, is_promotion=True)
+    coupon = right("coupon", TEN_OFF)
+    of = cart(A_BOWL, A_NOVEL)
+    for named in ((alone, other, coupon), (coupon, other, alone)):
+        quote = price(of, named, NOW)
+        assert {one.right.key for one in quote.applied} == {named[0].key, "other"}

@@ -342,8 +342,6 @@ def combine(one: Right, other: Right) -> bool:
     """Whether two rights may apply to the same cart."""
     if one.slot == other.slot or one.offer == other.offer:
         return False
-    if one.is_promotion and other.is_promotion:
-        return True
     # A promotion is nobody's coupon: one that is exclusive combines with no coupon, an exclusive coupon with it.
     return not (
         (one.rules.exclusive and not other.is_promotion) or (other.rules.exclusive and not one.is_promotion)
