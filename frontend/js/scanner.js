@@ -10,6 +10,9 @@ const LONGEST_PHOTO_SIDE = 1600;
 // A page that answers a scan with a refusal must not scan the same code again before anyone has read it.
 const REST_MILLISECONDS = 10_000;
 const LAST_SCAN = "tearline-last-scan";
+// The page before may hold the camera for a moment longer than it lives; phones say "not readable" then.
+const PAUSES_WHILE_HELD_MILLISECONDS = [200, 400, 800, 1600];
+const HELD = ["NotReadableError", "AbortError"];
 
 class Scanner {
   constructor(root) {
@@ -17,6 +20,7 @@ class Scanner {
     this.part = (name) => root.querySelector(`[data-${name}]`);
     this.video = this.part("video");
     this.stream = null;
+    this.isStarting = false;
     prepareZXingModule({
       overrides: { locateFile: (path, prefix) => (path.endsWith(".wasm") ? root.dataset.wasm : prefix + path) },
     });
@@ -50,14 +54,18 @@ class Scanner {
   }
 
   async start() {
-    if (this.stream) return;
+    if (this.stream || this.isStarting) return;
+    this.isStarting = true;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({
-        video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } },
-        audio: false,
-      });
+      this.stream = await camera();
     } catch {
       this.say("blocked");
+      return;
+    } finally {
+      this.isStarting = false;
+    }
+    if (document.hidden || !this.root.isConnected) {
+      this.stop();
       return;
     }
     this.video.srcObject = this.stream;
@@ -121,6 +129,19 @@ class Scanner {
     if (input.form.requestSubmit) input.form.requestSubmit();
     else input.form.submit();
   }
+}
+
+async function camera() {
+  const wish = { video: { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } }, audio: false };
+  for (const pause of PAUSES_WHILE_HELD_MILLISECONDS) {
+    try {
+      return await navigator.mediaDevices.getUserMedia(wish);
+    } catch (error) {
+      if (!HELD.includes(error.name)) throw error;
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
+  }
+  return navigator.mediaDevices.getUserMedia(wish);
 }
 
 // A phone's photo of 50 megapixels would take seconds to read and finds no more.

@@ -114,6 +114,25 @@ async def test_a_live_code_before_the_camera_is_redeemed(counter: Counter, tmp_p
         assert problems == []
 
 
+CAMERA_HELD_TWICE = """
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+let left = 2;
+navigator.mediaDevices.getUserMedia = (wish) =>
+  left-- > 0 ? Promise.reject(new DOMException("Could not start video source", "NotReadableError")) : open(wish);
+"""
+
+
+async def test_a_camera_that_the_page_before_still_holds_is_asked_again(
+    counter: Counter, tmp_path: Path
+) -> None:
+    shown = film(tmp_path / "code.mjpeg", counter.live_text(counter.coupons[0]))
+    async with chromium(*fake_camera(shown)) as browser:
+        page = await browser.new_page(viewport=PHONE, locale="en")
+        await page.add_init_script(CAMERA_HELD_TWICE)
+        await counter.sign_in(page, lands_at="**/merchant/prepared/*")
+        await expect(page.get_by_text("Live QR code")).to_be_visible()
+
+
 async def test_a_photo_of_the_code_does_where_there_is_no_camera(
     counter: Counter, browser: Browser, tmp_path: Path
 ) -> None:
