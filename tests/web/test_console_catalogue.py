@@ -61,7 +61,7 @@ async def test_products_are_listed_narrowed_and_exported(app: Application, clien
     browser, database = await console_browser(app, client), _database(app)
     merchant_id = await _fill(database)
     page = await browser.get(HOME)
-    assert "Product oolong" in page.text and "HK$68" in page.text and "No coupons" in page.text
+    assert "Product oolong" in page.text and "HK$68" in page.text and "Takes no coupons" in page.text
     assert f"{HOME}/products/edit?key=gift%2F1" in page.html
     for query, is_shown in (
         ("category=food", True), ("category=tea", True), ("brand=olive", True), ("state=active", True),

@@ -36,7 +36,7 @@ from tearline.web.ui.page import language_of, settings_of
 from tearline.web.ui.rendering import redirect
 
 HOME = "/console/catalogue"
-STATE_NAMES = {"active": _("On sale"), "withdrawn": _("Withdrawn")}
+STATE_NAMES = {"active": _("For sale"), "withdrawn": _("Withdrawn")}
 STATE_KINDS = {"active": "good", "withdrawn": ""}
 KEY_HELP = _(
     "The shop's own name for it, without spaces. Offers and carts name it so. It cannot be changed later."
