@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects import postgresql
 
 from tearline.campaigns.model import Campaign
 from tearline.core.refusal import Refusal
@@ -15,7 +16,7 @@ from tearline.db import Database, new_id, transaction
 from tearline.sales import reads
 from tearline.sales.desk import SaleDesk
 from tearline.sales.figures import sale_figures, sale_hours
-from tearline.sales.model import Voucher
+from tearline.sales.model import Voucher, VoucherOrder
 from tests.sale_worlds import FACE_VALUE, PRICE, begin_payment, make_sale, order, settle
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +159,26 @@ async def test_the_figures_of_a_sale_add_up(database: Database) -> None:
     async with database.connection() as connection:
         with pytest.raises(Refusal):
             await sale_figures(connection, manager, sale.campaign_id, now)
+
+
+MANY_ORDERS = """
+INSERT INTO voucher_order (member_id, id, number, campaign_id, item_id, offer_id, merchant_id, quantity, unit_price,
+    face_value, amount, commission, currency, state, positions, idempotency_key, reserved_until, created_at)
+SELECT member_id, gen_random_uuid(), number || n, campaign_id, item_id, offer_id, merchant_id, quantity, unit_price,
+    face_value, amount, commission, currency, 'released', positions, idempotency_key || n, reserved_until,
+    created_at - n * interval '1 second'
+FROM voucher_order, generate_series(1, 3000) n
+"""
+
+
+async def test_the_newest_of_all_orders_are_found_without_sorting_them(database: Database) -> None:
+    sale = await make_sale(database, codes=(1,))
+    await order(SaleDesk(database), sale, 0)
+    newest = reads.orders(OPERATOR).order_by(VoucherOrder.created_at.desc(), VoucherOrder.id.desc()).limit(51)
+    async with transaction(database) as tx:
+        await tx.execute(text(MANY_ORDERS))
+        await tx.execute(text("ANALYZE voucher_order"))
+        question = newest.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+        plan = "\n".join((await tx.exec_driver_sql(f"EXPLAIN {question}")).scalars())
+    assert "ix_voucher_order_created_at" in plan, plan
+    assert "Seq Scan on voucher_order" not in plan

@@ -93,6 +93,8 @@ class VoucherOrder(Base):
         Index("ix_voucher_order_reserved", "reserved_until", postgresql_where=text("state = 'reserved'")),
         Index("ix_voucher_order_refund_due", "created_at", postgresql_where=text("state = 'refund_due'")),
         Index("ix_voucher_order_campaign", "campaign_id", "created_at"),
+        # Support lists the newest of all sales.
+        Index("ix_voucher_order_created_at", "created_at", "id"),
         Index("ix_voucher_order_merchant", "merchant_id", "paid_at", postgresql_where=text("state = 'paid'")),
     )
 

@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_index("ix_voucher_order_created_at", "voucher_order", ["created_at", "id"], unique=False)
     op.create_table(
         "brand",
         sa.Column("key", sa.Text(), nullable=False),
