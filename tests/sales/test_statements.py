@@ -168,6 +168,14 @@ async def test_a_document_of_many_pages_has_everything_on_each(database: Databas
     assert text.count(NAMES["zh-Hant"]) == 120 == text.count("265.00")
 
 
+async def test_a_name_in_thai_and_chinese_is_printed_whole(database: Database) -> None:
+    sale = await sold(database)
+    name = "海港 ร้านอาหารที่ดี 餐廳ไทย A"
+    async with transaction(database) as tx:
+        await tx.execute(update(Offer).values(names={"en": name}))
+    assert plain(name) in plain(printed(as_pdf(await drawn_up(database, sale), "en")))
+
+
 def printed(document: bytes) -> str:
     """What an independent reader finds on the pages."""
     with pypdfium2.PdfDocument(document) as pages:

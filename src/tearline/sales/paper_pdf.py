@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,18 +18,24 @@ from tearline.i18n.formats import major_units, minor_digits
 from tearline.sales.papers import Amount, Cell, Paper, Table, headings
 
 _FONTS = Path(__file__).parents[1] / "fonts"
-_FIRST_CHINESE = 0x2E80
+_FIRST_CHINESE = "\u2e80"
 """From here on the characters are ideographs and what goes with them."""
+_THAI = re.compile("[\u0e01-\u0e5b]")
 
 
 def as_pdf(paper: Paper, tables: Sequence[Table]) -> bytes:
     """The paper's head and some tables; of several, each has its heading."""
     title = translate(paper.language, paper.title)
+    tables = [replace(table, rows=tuple(table.rows)) for table in tables]
     pdf = FPDF(format="A4")
     pdf.add_font("thai", "", _FONTS / "NotoSansThai_400Regular.ttf")
     pdf.add_font("thai", "B", _FONTS / "NotoSansThai_700Bold.ttf")
-    # The marks of Thai stand above one another, where shaping puts them.
-    pdf.set_text_shaping(use_shaping_engine=True)
+    # The marks of Thai stand above one another, where shaping puts them. It loses text where a font falls back on
+    # another, though (fpdf2's issue 1772), and marks that lie a little close are better than a name without its end.
+    is_mixed = any(_is_mixed(text) for text in _texts(paper, tables))
+    pdf.set_text_shaping(use_shaping_engine=not is_mixed)
+    if is_mixed:
+        pdf.set_fallback_fonts(["thai"], exact_match=False)
     pdf.set_title(f"{title} {paper.subject}")
     pdf.set_creator("Tearline")
     # The same document whenever it is asked for.
@@ -75,9 +83,27 @@ def _draw(pdf: FPDF, paper: Paper, table: Table) -> None:
             add_row(table.total, "B")
 
 
+def _texts(paper: Paper, tables: Sequence[Table]) -> Iterator[str]:
+    """What people wrote into the paper: names, in whatever language."""
+    for _label, value in paper.head:
+        yield value
+    for table in tables:
+        for cells in table.rows:
+            yield from (cell for cell in cells if isinstance(cell, str))
+
+
+def _is_chinese(text: str) -> bool:
+    return any(character >= _FIRST_CHINESE for character in text)
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether no single font has all of the text."""
+    return _is_chinese(text) and _THAI.search(text) is not None
+
+
 def _font(pdf: FPDF, text: str, emphasis: str = "") -> tuple[str, str]:
-    """Family and style that a text is set in; fpdf2's own falling back loses its place (its issue 1772)."""
-    if not any(ord(character) >= _FIRST_CHINESE for character in text):
+    """Family and style that a text is set in."""
+    if not _is_chinese(text):
         # It has Latin letters, too.
         return "thai", emphasis
     # Thirty thousand characters are slow to read: only where there is something to set in them, and in one weight.
