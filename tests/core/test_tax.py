@@ -75,3 +75,8 @@ def test_tax_stands_in_the_order_line_by_line() -> None:
         choose(of, [], NOW),
     )
     assert on_top.total == 12_500 + 2_280 + 110
+
+
+def test_what_names_no_tax_bears_none() -> None:
+    bought = cart(line("piano", 9_000_000), parcels=(Parcel(NOODLES, 900_000),), prices_include_tax=False)
+    assert freeze(bought, choose(bought, [], NOW)).tax == 0
