@@ -138,7 +138,7 @@ def any_rights(dice: Random, most: int = 6) -> list[Right]:
 def _any_right(dice: Random, key: str) -> Right:
     merchant, benefit = dice.choice((None, None, *MERCHANTS)), any_benefit(dice)
     share = dice.choice((0, 3_333, 5_000, 10_000))
-    is_promotion = merchant is not None and dice.random() < 0.3 and not isinstance(benefit, FreeShipping)
+    is_promotion = merchant is not None and dice.random() < 0.3
     return right(
         key,
         benefit,

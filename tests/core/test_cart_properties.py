@@ -14,7 +14,7 @@ from itertools import combinations
 from random import Random
 
 from tearline.core.allocation import Runs, aligned, allocate, subtract, total_of
-from tearline.core.cart import Candidate, Cart, CartLine, Right, candidates
+from tearline.core.cart import SHIPPING_PROMOTIONS, Candidate, Cart, CartLine, Right, candidates
 from tearline.core.choosing import choose
 from tearline.core.offers import Gift, PercentOff, Selection
 from tearline.core.pricing import Quote, apply_all, combine, price
@@ -133,21 +133,59 @@ def has(selection: Selection, line: CartLine) -> bool:
 def best_by_trying_all(cart: Cart, some: list[Right]) -> list[str]:
     """The keys of the best combination, in the order in which they apply: every one is tried."""
     found, _skipped = candidates(cart, some, NOW)
-    best: tuple[tuple[object, ...], list[str]] = ((0, 0, 0, 0, []), [])
-    for count in range(1, len(found) + 1):
-        for combination in combinations(found, count):
+    chosen = [one for one in found if one.right.layer != SHIPPING_PROMOTIONS]
+    best: tuple[tuple[object, ...], list[str]] = ((0, 0, 0, 0, [], []), [])
+    for count in range(len(chosen) + 1):
+        for combination in combinations(chosen, count):
             if not all(combine(one.right, other.right) for one, other in combinations(combination, 2)):
                 continue
-            state, passed = apply_all(cart, combination)
-            if passed:
-                continue
-            coupons = sum(not one.right.is_promotion for one in combination)
-            gifts = sum(isinstance(one.right.benefit, Gift) for one in combination)
-            known = sorted(precedence(cart, one) for one in combination)
-            cost = -state.saved, -gifts, coupons, count, known
-            if cost < best[0]:
-                best = cost, [taken.candidate.right.key for taken in state.taken]
+            for promotions in promotions_of_shipping(cart, found, combination):
+                state, passed = apply_all(cart, (*combination, *promotions))
+                if passed:
+                    continue
+                coupons = sum(not one.right.is_promotion for one in combination)
+                gifts = sum(isinstance(one.right.benefit, Gift) for one in combination)
+                known, after = (
+                    sorted(precedence(cart, one) for one in some) for some in (combination, promotions)
+                )
+                cost = -state.saved, -gifts, coupons, count, known, after
+                if cost < best[0]:
+                    best = cost, [taken.candidate.right.key for taken in state.taken]
     return best[1]
+
+
+def promotions_of_shipping(
+    cart: Cart, found: list[Candidate], others: tuple[Candidate, ...]
+) -> list[list[Candidate]]:
+    """Those that apply beside others, of each place what saves most: with those that are exclusive, and without."""
+    ways = []
+    for is_exclusive in ((False,), (False, True)):
+        taken: list[Candidate] = []
+        able = [
+            one
+            for one in found
+            if one.right.layer == SHIPPING_PROMOTIONS
+            and one.right.rules.exclusive in is_exclusive
+            and all(combine(one.right, other.right) for other in others)
+        ]
+        for place in sorted({one.right.slot for one in able}):
+            tried = []
+            for one in able:
+                if one.right.slot == place and not any(
+                    one.right.offer == other.right.offer for other in taken
+                ):
+                    before, _passed = apply_all(cart, (*goods_of(others), *taken))
+                    state, passed = apply_all(cart, (*goods_of(others), *taken, one))
+                    if not passed:
+                        tried.append((before.saved - state.saved, precedence(cart, one), one))
+            if tried:
+                taken.append(min(tried, key=lambda one: one[:2])[2])
+        ways.append(taken)
+    return ways
+
+
+def goods_of(some: tuple[Candidate, ...]) -> list[Candidate]:
+    return [one for one in some if not one.right.is_of_shipping]
 
 
 def precedence(cart: Cart, candidate: Candidate) -> tuple[float, int, float, str]:

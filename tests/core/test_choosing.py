@@ -10,7 +10,7 @@ import pytest
 
 from bench.quotes_carts import MOST_LINES, MOST_RIGHTS, Case, adversarial, ordinary
 from tearline.core import choosing, combining
-from tearline.core.cart import SHIPPING, Cart, Parcel, Right, candidates
+from tearline.core.cart import Cart, Parcel, Right, candidates
 from tearline.core.choosing import MOST_TOUCHED, choose
 from tearline.core.combining import MOST_WORK, Best
 from tearline.core.offers import AmountOff, CartRules, FreeShipping, PercentOff, Scope, Selection
@@ -45,7 +45,7 @@ def test_at_a_limit_the_answer_is_sound(limits: dict[str, int], monkeypatch: pyt
         rights = [one.right for one in quote.applied]
         assert all(combine(one, other) for one, other in combinations(rights, 2)), number
         # What free shipping saves by itself, points may take away.
-        alone = [choose(of, [one], NOW).saving for one in some if one.layer != SHIPPING]
+        alone = [choose(of, [one], NOW).saving for one in some if not one.is_of_shipping]
         best = saving_of(of, some, best_by_trying_all(of, some))
         assert max(alone, default=0) <= quote.saving <= best, number
         assert quote.saving == best or not quote.is_best, number

@@ -76,6 +76,15 @@ def test_what_applies(row: list[str]) -> None:
     assert quote.total == DOLLARS.amount(total)
 
 
+@rows_of("Shipping")
+def test_shipping(row: list[str]) -> None:
+    _number, cart, rights, parcels, skipped, total = row
+    quote = choose(DOLLARS.cart(cart), DOLLARS.rights(rights), NOW)
+    assert list(quote.shipping) == DOLLARS.amounts(parcels)
+    assert ("; ".join(sorted(written(one) for one in quote.skipped)) or NOTHING) == skipped
+    assert quote.total == DOLLARS.amount(total)
+
+
 @rows_of("Other currencies")
 def test_currencies(row: list[str]) -> None:
     _number, currency, cart, rights, units, platform, total = row

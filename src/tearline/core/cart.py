@@ -7,7 +7,7 @@ without. A discount lowers what is shown; tax is reckoned afterwards, from what 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +16,9 @@ from uuid import UUID
 
 from tearline.core.offers import Benefit, CartRules, FixedPrice, FreeShipping, Funding, Scope, Selection
 
-MERCHANT_PROMOTIONS, MERCHANT_COUPONS, PLATFORM_COUPONS, POINTS, SHIPPING = range(5)
+MERCHANT_PROMOTIONS, MERCHANT_COUPONS, PLATFORM_COUPONS, POINTS, SHIPPING_PROMOTIONS, SHIPPING_COUPONS = (
+    range(6)
+)
 """The layers, in the order in which they lower prices."""
 EVERYTHING, USUAL_RULES = Scope(), CartRules()
 
@@ -105,7 +107,7 @@ class Right:
     def layer(self) -> int:
         """When its turn is."""
         if isinstance(self.benefit, FreeShipping):
-            return SHIPPING
+            return SHIPPING_PROMOTIONS if self.is_promotion else SHIPPING_COUPONS
         if self.issuer == "platform":
             return PLATFORM_COUPONS
         return MERCHANT_PROMOTIONS if self.is_promotion else MERCHANT_COUPONS
@@ -114,11 +116,16 @@ class Right:
     def slot(self) -> Slot:
         """The place that it takes: of rights to the same place, one applies.
 
-        Each merchant has places of its own; for the platform's coupons and for shipping there is one of each.
+        Each merchant has places of its own; for the platform's coupons and for those of shipping there is one each.
         """
         layer = self.layer
-        merchant = str(self.merchant_id) if layer in (MERCHANT_PROMOTIONS, MERCHANT_COUPONS) else ""
+        merchant = "" if layer in (PLATFORM_COUPONS, SHIPPING_COUPONS) else str(self.merchant_id)
         return layer, self.rules.stacking_group or "", merchant
+
+    @property
+    def is_of_shipping(self) -> bool:
+        """Whether it lowers what parcels cost, after everything else."""
+        return self.layer >= SHIPPING_PROMOTIONS
 
 
 Slot: TypeAlias = tuple[int, str, str]
@@ -145,7 +152,7 @@ class Candidate:
 
     Attributes:
         lines: positions of the cart's lines in its scope.
-        parcels: positions of the parcels that it makes cheaper.
+        parcels: positions of the parcels that it makes cheaper: those that bring lines in its scope.
         list_total: what the lines in its scope cost before any discount.
     """
 
@@ -232,7 +239,7 @@ def _candidate(cart: Cart, cart_lines: _Lines, right: Right, now: datetime) -> C
         lines = tuple([position for position in lines if position not in excluded])
     if right.rules.excluded_lines == "block" and len(lines) < cart_lines.count(right.merchant_id):
         return Skipped(right, "excluded_lines")
-    parcels = _parcels(cart, right)
+    parcels = _parcels(cart, right, lines)
     if not lines or (isinstance(right.benefit, FreeShipping) and not parcels):
         return Skipped(right, "nothing_in_scope")
     if isinstance(right.benefit, FixedPrice) and not any(
@@ -242,12 +249,13 @@ def _candidate(cart: Cart, cart_lines: _Lines, right: Right, now: datetime) -> C
     return Candidate(right, lines, parcels, sum(map(cart_lines.totals.__getitem__, lines)))
 
 
-def _parcels(cart: Cart, right: Right) -> tuple[int, ...]:
+def _parcels(cart: Cart, right: Right, lines: Iterable[int]) -> tuple[int, ...]:
     benefit = right.benefit
     if not isinstance(benefit, FreeShipping) or (benefit.regions and cart.region not in benefit.regions):
         return ()
+    senders = {cart.lines[position].merchant_id for position in lines}
     return tuple(
         position
         for position, parcel in enumerate(cart.parcels)
-        if parcel.amount and (right.merchant_id is None or parcel.merchant_id == right.merchant_id)
+        if parcel.amount and parcel.merchant_id in senders
     )

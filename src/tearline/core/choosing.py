@@ -2,7 +2,8 @@
 
 What is best: the combination that saves most; of equals the one with most gifts, then the one that uses fewest
 coupons, then the one of fewest rights, then the one whose rights run out soonest, save least by themselves, and are
-oldest.
+oldest. A merchant's free shipping that nobody has to hold a coupon for is not chosen: it applies to its parcel
+before any coupon does, since no combination is worse for it.
 
 How it is found. Merchants are apart from one another: what a merchant's own rights save depends on its own lines
 alone. So each merchant's combinations (**options**) are priced once, each leaving its lines at some prices. What
@@ -25,7 +26,17 @@ from datetime import datetime
 from heapq import nlargest
 from operator import attrgetter, itemgetter
 
-from tearline.core.cart import PLATFORM_COUPONS, SHIPPING, Candidate, Cart, Right, Skipped, Slot, candidates
+from tearline.core.cart import (
+    PLATFORM_COUPONS,
+    SHIPPING_COUPONS,
+    SHIPPING_PROMOTIONS,
+    Candidate,
+    Cart,
+    Right,
+    Skipped,
+    Slot,
+    candidates,
+)
 from tearline.core.combining import (
     LINES_SUMMED,
     Best,
@@ -33,8 +44,10 @@ from tearline.core.combining import (
     Field,
     Option,
     Options,
+    Shipping,
     Walk,
     is_apart,
+    take_promotions,
     touched_by,
 )
 from tearline.core.pricing import Quote, State, amount_of, apply, goes_by_sums, settle, why_nothing
@@ -112,7 +125,7 @@ class _Search:
         self._slots = {one.right.key: one.right.slot for one in some}
         some = sorted(some, key=lambda one: -alone[one.right.key])
         for candidate in some:
-            if candidate.right.layer != SHIPPING:
+            if not candidate.right.is_of_shipping:
                 self._best.offer((candidate,), alone[candidate.right.key])
         worlds = []
         for world in _worlds(some):
@@ -146,10 +159,12 @@ class _Search:
     def _look_at(self, slots: Mapping[Slot, list[Candidate]]) -> None:
         """Look for something better among rights of which no two exclude one another but by their slots."""
         merchants: dict[str, list[list[Candidate]]] = defaultdict(list)
-        platform, shipping = [], []
+        platform, promotions, shipping = [], [], []
         for (layer, _group, merchant), rights in slots.items():
-            if layer == SHIPPING:
+            if layer == SHIPPING_COUPONS:
                 shipping.append(rights)
+            elif layer == SHIPPING_PROMOTIONS:
+                promotions.append(rights)
             elif layer == PLATFORM_COUPONS:
                 platform.append(rights)
             else:
@@ -159,15 +174,27 @@ class _Search:
             self._best.allot(len(merchants) - place + 1)
             options.append(self._options(some))
         self._best.allot(2)
-        shippings = self._options(shipping).some
-        if all(is_apart(one) for rights in shipping for one in rights):
-            # What shipping saves is the same whatever else is chosen.
-            shippings = shippings[:1]
-        field = Field(self._cart, self._start, self._best, options, shippings)
+        field = Field(self._cart, self._start, self._best, options, self._shipping(promotions, shipping))
         for alone, choice in self._choices(platform):
             self._best.allot(2)
             if self._best.may_go_on(alone + field.most, 1 + field.size):
                 Walk(self._best, field, choice).begin()
+
+    def _shipping(
+        self, promotions: Sequence[Sequence[Candidate]], coupons: Sequence[Sequence[Candidate]]
+    ) -> Shipping:
+        """What promotions and coupons may take off the parcels."""
+        is_known = all(is_apart(one) for rights in (*promotions, *coupons) for one in rights)
+        start = self._start.copy()
+        taken = take_promotions(self._cart, start, promotions, self._best)
+        saved, start.taken = start.saved, []
+        if is_known:
+            options = self._options(coupons, start, taken).some[:1]
+        else:
+            # Some of them may depend on what the goods cost in the end: this is what they save at the most.
+            options = self._options(coupons, self._start).some
+        most = min(saved + options[0].saved, sum(self._start.parcels))
+        return Shipping(promotions, taken, options, most, is_known)
 
     def _choices(self, slots: Iterable[Sequence[Candidate]]) -> list[tuple[int, Choice]]:
         """All ways of taking one or none for each slot with what they may save, those that may save most first."""
@@ -184,12 +211,18 @@ class _Search:
             ]
         return sorted(choices, key=itemgetter(0), reverse=True)
 
-    def _options(self, slots: Sequence[Sequence[Candidate]]) -> Options:
-        """The combinations of one merchant's own rights, or of those for shipping, the best first."""
-        key = tuple(one.right.key for rights in slots for one in rights)
+    def _options(
+        self, slots: Sequence[Sequence[Candidate]], start: State | None = None, before: Choice = ()
+    ) -> Options:
+        """The combinations of one merchant's own rights, or of coupons for shipping, the best first.
+
+        Args:
+            start: what they are applied to, which is as the cart is but for what went ``before``.
+        """
+        key = tuple(one.right.key for rights in (before, *slots) for one in rights)
         if key not in self._known:
             some: list[Option] = []
-            self._add(some, slots, (), self._start)
+            self._add(some, slots, (), start or self._start)
             if some[-1].choice:  # there was no work left for more
                 some.append(self._option((), 0))
             lines = frozenset(line for rights in slots for one in rights for line in one.lines)

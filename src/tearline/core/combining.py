@@ -13,9 +13,9 @@ from itertools import accumulate
 from math import prod
 from typing import TypeAlias
 
-from tearline.core.cart import Candidate, Cart
+from tearline.core.cart import SHIPPING_PROMOTIONS, Candidate, Cart
 from tearline.core.offers import WHOLE_BASIS_POINTS, Gift, PercentOff
-from tearline.core.pricing import State, apply, discount_on, goes_by_sums, in_turn, take_points
+from tearline.core.pricing import State, amount_of, apply, discount_on, goes_by_sums, in_turn, take_points
 
 MOST_WORK = 6_000
 """How many lines a search may price, or do what takes as long: some 2 µs each."""
@@ -27,7 +27,7 @@ Choice: TypeAlias = tuple[Candidate, ...]
 """Rights that combine."""
 Precedence: TypeAlias = tuple[datetime, int, datetime, str]
 """Which of equals is used first: the least."""
-Cost: TypeAlias = tuple[int, int, int, int, list[Precedence]]
+Cost: TypeAlias = tuple[int, int, int, int, list[Precedence], list[Precedence]]
 """How bad a combination is: the least is the best."""
 
 
@@ -45,7 +45,7 @@ class Best:
         self.choice: Choice = ()
         self.is_proven = True
         self.work = 0
-        self._cost: Cost = (0, 0, 0, 0, [])
+        self._cost: Cost = (0, 0, 0, 0, [], [])
         self._limit = MOST_WORK
 
     @property
@@ -81,10 +81,13 @@ class Best:
             self._cost, self.choice = cost, choice
 
     def cost_of(self, choice: Choice, saved: int) -> Cost:
-        """How bad it is."""
-        gifts = sum(isinstance(one.right.benefit, Gift) for one in choice)
-        coupons = sum(not one.right.is_promotion for one in choice)
-        return -saved, -gifts, coupons, len(choice), sorted(self.precedence(one) for one in choice)
+        """How bad it is. Promotions of shipping come last: they apply whatever is chosen."""
+        chosen = [one for one in choice if one.right.layer != SHIPPING_PROMOTIONS]
+        others = [one for one in choice if one.right.layer == SHIPPING_PROMOTIONS]
+        gifts = sum(isinstance(one.right.benefit, Gift) for one in chosen)
+        coupons = sum(not one.right.is_promotion for one in chosen)
+        known, after = (sorted(self.precedence(one) for one in some) for some in (chosen, others))
+        return -saved, -gifts, coupons, len(chosen), known, after
 
     def precedence(self, candidate: Candidate) -> Precedence:
         """Which of equals is used first: what runs out soonest, saves least by itself, is oldest."""
@@ -122,22 +125,52 @@ class Options:
     lines: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Shipping:
+    """What may be taken off the parcels.
+
+    Attributes:
+        promotions: of merchants, by their places.
+        taken: those of them that apply to the cart as it is.
+        coupons: the options for coupons, those that save most first; only the best where it ``is_known``.
+        most: what can be saved at the most, and where it ``is_known`` is saved.
+        is_known: whether it is the same whatever applies to the goods.
+    """
+
+    promotions: Sequence[Sequence[Candidate]]
+    taken: Choice
+    coupons: Sequence[Option]
+    most: int
+    is_known: bool
+
+
+def take_promotions(
+    cart: Cart, state: State, promotions: Sequence[Sequence[Candidate]], best: Best
+) -> Choice:
+    """Apply of each place the promotion that takes most off its parcel; those that do."""
+    found = []
+    for rights in promotions:
+        amounts = [(amount_of(cart, state, one) or 0, one) for one in rights]
+        amount, candidate = min(amounts, key=lambda one: (-one[0], best.precedence(one[1])))
+        if amount:
+            apply(cart, state, candidate)
+            found.append(candidate)
+    return tuple(found)
+
+
 class Field:
     """What there is to choose of besides the platform's coupons.
 
     Args:
         merchants: of each merchant its options.
-        shippings: the options for shipping, those that save most first; where what shipping saves does not depend
-            on anything else, the best alone.
     """
 
     def __init__(
-        self, cart: Cart, start: State, best: Best, merchants: Sequence[Options], shippings: Sequence[Option]
+        self, cart: Cart, start: State, best: Best, merchants: Sequence[Options], shipping: Shipping
     ) -> None:
         self.cart = cart
         self.merchants = merchants
-        self.shippings = shippings
-        self.shipping_most = shippings[0].saved
+        self.shipping = shipping
         self.saved_from = sums_from_the_end([options.some[0].saved for options in merchants], 0)
         self.size = sum(len(options.some) for options in merchants)
         self._start = start
@@ -147,7 +180,7 @@ class Field:
     @property
     def most(self) -> int:
         """What can be saved at the most."""
-        return self.saved_from[0] + self.shipping_most
+        return self.saved_from[0] + self.shipping.most
 
     def spent(self, platform: Choice) -> tuple[list[list[int]], int]:
         """What the lines of the platform's coupons still cost, by merchant and option; and those no option touches.
@@ -197,16 +230,18 @@ class Field:
             state.taken += after.taken
         if not all(apply(self.cart, state, one) for one in platform):
             return
-        if len(self.shippings) > 1:
-            best.offer(goods, state.saved)
+        if not self.shipping.is_known:
             take_points(self.cart, state)
-        for shipping in self.shippings:
-            if state.saved + shipping.saved < best.saved:
+        promotions = take_promotions(self.cart, state, self.shipping.promotions, best)
+        best.work += touched_by(promotions)
+        best.offer((*goods, *promotions), state.saved)
+        for coupons in self.shipping.coupons:
+            if state.saved + coupons.saved < best.saved:
                 return
             after = state.copy()
-            if all(apply(self.cart, after, one) for one in shipping.choice):
-                best.offer((*goods, *shipping.choice), after.saved)
-            if not best.may_do(1 + touched_by(shipping.choice)):
+            if all(apply(self.cart, after, one) for one in coupons.choice):
+                best.offer((*goods, *promotions, *coupons.choice), after.saved)
+            if not best.may_do(1 + touched_by(coupons.choice)):
                 return
 
     def _state_of(self, option: Option) -> State:
@@ -229,7 +264,7 @@ class Walk:
         self._best = best
         self._field = field
         self._platform = tuple(in_turn(platform))
-        self._is_quick = len(field.shippings) == 1 and _goes_by_one_sum(self._platform)
+        self._is_quick = field.shipping.is_known and _goes_by_one_sum(self._platform)
         spent, rest = field.spent(self._platform if self._is_quick else ())
         self._steps = [
             _undominated(options.some, some) if self._is_quick else [(option, 0) for option in options.some]
@@ -263,7 +298,7 @@ class Walk:
 
     def _bound(self, position: int, saved: int, spent: int) -> int:
         """What can be saved at the most, once the merchants before a position have saved so much."""
-        most = saved + self._field.shipping_most
+        most = saved + self._field.shipping.most
         apart = self._field.saved_from[position]
         if not self._is_quick:
             return most + apart + self._most_of_platform
@@ -287,11 +322,12 @@ class Walk:
         if not self._is_quick:
             self._field.price(taken, self._platform)
             return
-        shipping = self._field.shippings[0]
-        choice = (*(one for option in taken for one in option.choice), *self._platform, *shipping.choice)
+        shipping = self._field.shipping
+        goods = (*(one for option in taken for one in option.choice), *self._platform)
+        choice = (*goods, *shipping.taken, *shipping.coupons[0].choice)
         off = discounts_on(self._platform, spent + self._left[-1])
         self._best.work += len(choice)
-        self._best.offer(choice, saved + off + shipping.saved)
+        self._best.offer(choice, saved + off + shipping.most)
 
 
 def _undominated(some: Sequence[Option], spent: Sequence[int]) -> list[tuple[Option, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tearline.core.cart import SHIPPING, Candidate, Cart, Right, Skipped, candidates
+from tearline.core.cart import Candidate, Cart, Right, Skipped, candidates
 from tearline.core.offers import AmountOff, Gift, PercentOff
 from tearline.core.pricing import (
     Quote,
@@ -130,7 +130,7 @@ def _distance(hint: Hint) -> tuple[int, int, tuple[datetime, datetime, str]]:
 def _before(cart: Cart, applied: Sequence[Candidate], right: Right) -> State:
     """What is left to pay when a right's turn comes."""
     earlier = [one for one in applied if one.right.slot < right.slot]
-    if right.layer == SHIPPING:
+    if right.is_of_shipping:
         return apply_all(cart, earlier)[0]
     state = State.of(cart)
     for candidate in in_turn(earlier):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tearline.core.allocation import Runs, allocate, subtract, total_of
-from tearline.core.cart import SHIPPING, Candidate, Cart, Right, Skipped, candidates
+from tearline.core.cart import Candidate, Cart, Right, Skipped, candidates
 from tearline.core.money import share_of
 from tearline.core.offers import AmountOff, FixedPrice, FreeShipping, Gift, PercentOff
 
@@ -303,7 +303,7 @@ def apply_all(cart: Cart, chosen: Iterable[Candidate]) -> tuple[State, list[Skip
     """Let rights that combine lower prices in their turn; also those of them that take nothing off."""
     state, passed = State.of(cart), []
     order = in_turn(chosen)
-    shipping = [one for one in order if one.right.layer == SHIPPING]
+    shipping = [one for one in order if one.right.is_of_shipping]
     for candidate in order[: len(order) - len(shipping)]:
         if not apply(cart, state, candidate):
             passed.append(why_nothing(state, candidate))

@@ -13,7 +13,7 @@ Layer: TypeAlias = Literal[
     "merchant_promotions", "merchant_coupons", "platform_coupons", "points", "shipping"
 ]
 LAYERS: tuple[Layer, ...] = (
-    "merchant_promotions", "merchant_coupons", "platform_coupons", "points", "shipping",
+    "merchant_promotions", "merchant_coupons", "platform_coupons", "points", "shipping", "shipping",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from tearline.checkout.loading import Loaded, Unusable
 from tearline.checkout.quoting import PricedCart, priced, qualify_cart, quote_cart
 from tearline.checkout.requests import CartRequest
 from tearline.core import codes
-from tearline.core.cart import SHIPPING, Right
+from tearline.core.cart import Right
 from tearline.core.hints import Qualification
 from tearline.core.refusal import Refusal
 from tearline.db import LocalisedText
@@ -311,7 +311,7 @@ def _slots(
         by_slot.setdefault(rights[face.key].slot, []).append(face)
 
     def heading(right: Right) -> str | Markup:
-        if right.layer == SHIPPING:
+        if right.is_of_shipping:
             return translate(language, _("Shipping"))
         if right.merchant_id is None:
             return translate(language, _("Coupons of the platform"))
