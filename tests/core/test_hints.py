@@ -8,8 +8,10 @@ from random import Random
 
 import pytest
 
+from bench.quotes_carts import MOST_LINES, adversarial
+from tearline.core import hints as near
 from tearline.core.cart import Cart, Parcel, Right, candidates
-from tearline.core.choosing import choose
+from tearline.core.choosing import MOST_TOUCHED, choose
 from tearline.core.hints import MOST_HINTS, Hint, Usable, hints, qualify
 from tearline.core.offers import (
     AmountOff,
@@ -20,10 +22,11 @@ from tearline.core.offers import (
     PercentOff,
     Step,
 )
-from tearline.core.pricing import State, amount_of, price
+from tearline.core.pricing import State, amount_of, combine, price
 from tests.core.carts import BOOKS, NOODLES, NOW, any_cart, any_rights, cart, line, right
 from tests.core.test_cart_properties import on_many
 
+ATTACKS = adversarial()
 A_BOWL = line("bowl", 8_000)
 LEFT = CartRules(threshold_base="after_earlier")
 
@@ -206,6 +209,28 @@ def test_what_leaves_nothing_to_take_off_is_not_near() -> None:
     assert found.nearly == ()
 
 
+class Watched(near._After):
+    """Lets a test see how many lines were priced."""
+
+    made: list[Watched]
+
+    def __init__(self, of: Cart) -> None:
+        super().__init__(of)
+        self.made.append(self)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_cart_holds_up_the_hints(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    of, some = ATTACKS[name]
+    quote = choose(of, some, NOW)
+    Watched.made = []
+    monkeypatch.setattr(near, "_After", Watched)
+    hints(of, some, quote, NOW)
+    (one,) = Watched.made
+    # The last right that is looked at may have two more thresholds, each after everything that applies.
+    assert one._work <= near.MOST_WORK + 3 * (MOST_TOUCHED + 2 * MOST_LINES)
+
+
 @on_many
 def test_a_hint_keeps_its_word(dice: Random) -> None:
     """With exactly what is missing the right takes off what was said, and with one less it takes off less."""
@@ -222,3 +247,24 @@ def test_a_hint_keeps_its_word(dice: Random) -> None:
             (richer,), _skipped = candidates(replace(of, lines=(*of.lines, more)), [hint.right], NOW)
             grown = replace(of, lines=(*of.lines, more))
             assert amount_of(grown, State.of(grown), richer) == saving
+
+
+@on_many
+def test_what_a_quote_promises_comes_true(dice: Random) -> None:
+    """Who buys more of some product in scope, for what is missing, has the right take off what was said."""
+    of, some = any_cart(dice, 4), any_rights(dice, 5)
+    quote = choose(of, some, NOW)
+    for hint in hints(of, some, quote, NOW):
+        others = [one.right for one in quote.applied if combine(one.right, hint.right)]
+        kinds = [one.benefit for one in (hint.right, *others)]
+        if hint.right.rules.threshold_base != "list_price" or any(
+            isinstance(kind, FixedPrice) for kind in kinds
+        ):
+            continue
+        (candidate,), _skipped = candidates(of, [hint.right], NOW)
+        found = []
+        for place in candidate.lines:
+            more = replace(of.lines[place], key="more", unit_price=hint.missing, quantity=1)
+            applied = price(replace(of, lines=(*of.lines, more)), [hint.right, *others], NOW).applied
+            found += [one.amount for one in applied if one.right == hint.right]
+        assert hint.saving in found
