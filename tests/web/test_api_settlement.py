@@ -161,6 +161,9 @@ async def test_a_correction_is_booked_once(client: httpx.AsyncClient, callers: C
         ("adjustment", "platform", -1_250, "Lost"),
         ("adjustment", "merchant", 1_250, "Lost"),
     }
+    assert {one["by_name"] for one in entries} == {None}, "whose hand it was is the platform's matter"
+    told = (await client.get(path_of(callers, "/entries"), headers=callers.operator)).json()["items"]
+    assert {one["by_name"] for one in told} == {"operator"}
     for change, field in (
         ({"amount": 0}, "amount"),
         ({"currency": "XXX"}, "currency"),

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, and_, func, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.model import CartOrder, SettlementEntry
@@ -308,16 +308,16 @@ def entries_list(actor: Actor, merchant_id: UUID) -> AnySelect:
     """A merchant's entries for a list, not yet ordered.
 
     Columns: id, posting_id, kind, account, merchant_id, amount, currency, collected_by, order_id, number, refund_id,
-    line_key, offer_id, offer_code, offer_names, note, by_name, occurred_at.
+    line_key, offer_id, offer_code, offer_names, note, by_name, occurred_at. A merchant's actor is told no name.
     """
     _whose(actor, merchant_id)
-    return _entries().where(SettlementEntry.merchant_id == merchant_id)
+    return _entries(actor).where(SettlementEntry.merchant_id == merchant_id)
 
 
 async def entries_of_order(connection: AsyncConnection, actor: Actor, order_id: UUID) -> Sequence[Row[Any]]:
     """What was booked for an order, in that order; columns as of ``entries_list``."""
     own = _whose(actor, None)
-    query = _entries().where(SettlementEntry.order_id == order_id)
+    query = _entries(actor).where(SettlementEntry.order_id == order_id)
     if own is not None:
         query = query.where(SettlementEntry.merchant_id == own)
     # Ids are made in the order of the postings' lines.
@@ -329,7 +329,7 @@ async def adjustments_of(
 ) -> Sequence[AnyRow]:
     """A merchant's last adjustments, newest first: posting_id, amount, currency, note, by_name, occurred_at.
 
-    The amount is what the platform owes the merchant more.
+    The amount is what the platform owes the merchant more. A merchant's actor is told no name.
     """
     _whose(actor, merchant_id)
     rows = await connection.execute(
@@ -338,7 +338,7 @@ async def adjustments_of(
             SettlementEntry.amount,
             SettlementEntry.currency,
             SettlementEntry.note,
-            SettlementEntry.by_name,
+            _by_name(actor),
             SettlementEntry.occurred_at,
         )
         .where(
@@ -422,14 +422,14 @@ def _figures_of(row: Row[Any]) -> Figures:
     )
 
 
-def _entries() -> AnySelect:
+def _entries(actor: Actor) -> AnySelect:
     return (
         select(
             SettlementEntry.id, SettlementEntry.posting_id, SettlementEntry.kind, SettlementEntry.account,
             SettlementEntry.merchant_id, SettlementEntry.amount, SettlementEntry.currency,
             SettlementEntry.collected_by, SettlementEntry.order_id, CartOrder.number, SettlementEntry.refund_id,
             SettlementEntry.line_key, SettlementEntry.offer_id, Offer.code.label("offer_code"),
-            Offer.names.label("offer_names"), SettlementEntry.note, SettlementEntry.by_name,
+            Offer.names.label("offer_names"), SettlementEntry.note, _by_name(actor),
             SettlementEntry.occurred_at,
         )
         .outerjoin(
@@ -438,6 +438,11 @@ def _entries() -> AnySelect:
         )
         .outerjoin(Offer, Offer.id == SettlementEntry.offer_id)
     )  # fmt: skip
+
+
+def _by_name(actor: Actor) -> ColumnElement[Any]:
+    """Who booked it. Only the operator's people book adjustments; who of them did is not the merchant's business."""
+    return (SettlementEntry.by_name if actor.merchant_id is None else null()).label("by_name")
 
 
 def _within(

@@ -138,6 +138,7 @@ class SettlementEntryAnswer(Answer):
     offer_code: str | None
     note: str | None
     by_name: str | None
+    """Who made an adjustment, for the operator's keys. A merchant's key is not told: it was the platform."""
     occurred_at: datetime
 
 
