@@ -244,7 +244,8 @@ async def put_products_file(
     """Put the products of a CSV or Excel file, all or none.
 
     When rows are in the way, the answer is `invalid`: `fields` names the first hundred of them, such as
-    `rows.17.price`, numbered as in a spreadsheet; `refused` says how many there are, of how many `rows`.
+    `rows.17.price`, numbered as a spreadsheet shows them, blank rows counted; `refused` says how many there are, of
+    how many `rows`.
     """
     return await _put_file(request, services, actor, "products", name)
 
