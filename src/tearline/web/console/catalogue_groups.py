@@ -50,7 +50,8 @@ async def show_categories(request: AnyRequest, services: GivenServices, actor: G
     actor.require("catalogue.read")
     async with services.database.connection() as connection:
         nodes = await reads.category_tree(connection)
-    return show(request, "catalogue_categories.html", nodes=nodes)
+        products = await reads.products_within(connection, nodes)
+    return show(request, "catalogue_categories.html", nodes=nodes, products=products)
 
 
 @get("/catalogue/categories/new")

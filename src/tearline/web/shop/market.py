@@ -12,8 +12,7 @@ from litestar.params import FromPath
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.catalogue.reads import category_tree
-from tearline.catalogue.shelf import ShelfProduct, shelf, shelf_merchants, shelf_products
+from tearline.catalogue.shelf import ShelfProduct, shelf, shelf_categories, shelf_merchants, shelf_products
 from tearline.checkout.loading import promotions_of
 from tearline.checkout.offers import CartOffer
 from tearline.checkout.quoting import qualify_cart
@@ -81,7 +80,7 @@ async def market_page(request: AnyRequest, services: GivenServices, visitor: Giv
             after=after,
             limit=PAGE_SIZE,
         )
-        tree = [node for node in await category_tree(connection) if node.products_within]
+        tree = await shelf_categories(connection, currency)
         merchants = await shelf_merchants(connection, currency)
         cards = await _cards(connection, services, page.products, language, now)
         member = await known_member(connection, visitor)
