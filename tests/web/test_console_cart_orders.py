@@ -177,6 +177,7 @@ async def test_settlement_of_all_and_of_one(
     browser = await console_browser(app, client, "finance")
     page = await browser.get("/console/settlement")
     assert "/console/settlement" in page.html and "HK$183" in page.text
+    assert "Provisional: final ten minutes after the period" in page.text, "today is not over"
     # The bookshop: 38.48 collected, 2.50 and 6.52 borne, 100.00 for its stand.
     assert "-HK$52.50" in page.text and "merchants owe the platform HK$52.50" in page.text
     sheet = await client.get("/console/settlement/file?format=xlsx")
@@ -242,6 +243,7 @@ async def test_a_manager_sees_the_own_settlement(
     )
     page = await browser.get("/merchant/settlement")
     assert "The platform owes the merchant HK$183" in page.text and "Noodles" in page.text
+    assert "Provisional" in page.text
     assert "Adjustments by the platform" in page.text and "A cent too few" in page.text
     assert "Fong" not in page.text
     assert "/merchant/settlement" in (await browser.get("/merchant/team")).html

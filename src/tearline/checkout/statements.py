@@ -1,8 +1,8 @@
 """The settlement of carts: what platform and merchants owe each other for a period, from the entries alone.
 
 Entries are appended with the time at which they happened, and never edited, so the settlement of a period that is
-over is the same at any time. Sums are exact: they are sums of integers. What follows from them, what is payable, is
-``core.settlement.payable``.
+over is the same at any time, but for the first minutes after its end (``core.settlement.is_final``). Sums are exact:
+they are sums of integers. What follows from them, what is payable, is ``core.settlement.payable``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.checkout.model import CartOrder, SettlementEntry
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.settlement import CUSTOMER, MERCHANT, MERCHANT_DISCOUNT, PLATFORM, payable
+from tearline.core.settlement import CUSTOMER, MERCHANT, MERCHANT_DISCOUNT, PLATFORM, is_final, payable
 from tearline.db import LocalisedText
 from tearline.i18n import _
 from tearline.merchants.model import AnyRow, AnySelect, Merchant
@@ -179,6 +179,7 @@ class Settlement:
         time_zone: that the days are of.
         days: those on which anything happened.
         offers: by code, points last.
+        is_final: whether it is the same whenever it is drawn up from now on.
     """
 
     merchant_id: UUID
@@ -190,6 +191,7 @@ class Settlement:
     ends_at: datetime
     days: Sequence[DayLine]
     offers: Sequence[OfferLine]
+    is_final: bool
 
     @property
     def totals(self) -> Totals:
@@ -260,8 +262,12 @@ async def settlement(
     starts_at: datetime,
     ends_at: datetime,
     time_zone: str,
+    now: datetime,
 ) -> Settlement:
     """Draw up a merchant's settlement; its queries belong into one snapshot (see ``read_only``).
+
+    Args:
+        now: read before that snapshot.
 
     Raises:
         Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins.
@@ -285,6 +291,7 @@ async def settlement(
         ends_at=ends_at,
         days=[DayLine(day, Totals(groups)) for day, groups in days.items()],
         offers=await _offers(connection, merchant_id, currency, starts_at, ends_at),
+        is_final=is_final(ends_at, now),
     )
 
 
