@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from litestar import Response, get
 from litestar.params import FromPath
@@ -24,7 +24,7 @@ from tearline.i18n import localised, translate
 from tearline.i18n.formats import money
 from tearline.members.reads import MemberRow
 from tearline.offers.describe import value_text
-from tearline.web.access import AnyRequest, GivenServices, GivenVisitor
+from tearline.web.access import AnyRequest, GivenServices, GivenVisitor, rest_of_path
 from tearline.web.services import Services
 from tearline.web.shop.basket import MOST_QUANTITY, Basket, basket_of
 from tearline.web.shop.market_faces import CouponFace, coupon_faces
@@ -112,9 +112,7 @@ async def product_page(
 ) -> Response[str]:
     """One product: its price, its merchant, and the member's coupons that are good for it alone."""
     now, language = services.now(), language_of(request)
-    # As it was asked for: the framework takes slashes at either end of a path for its own.
-    raw_path = request.scope.get("raw_path") or quote(f"/market/p{key}").encode()
-    key = unquote(raw_path.decode("latin-1")).removeprefix("/market/p/")
+    key = rest_of_path(request, "/market/p/")
     basket = basket_of(request)
     async with services.database.connection() as connection:
         product = await sold_product(connection, services, key)
