@@ -210,6 +210,25 @@ class Settings(BaseSettings):
         le=100_000,
         description="Coupon codes that lead to nothing which one cashier or till may try in ten minutes.",
     )
+    wrong_codes_per_member: int = Field(
+        default=40,
+        ge=1,
+        le=100_000,
+        description="Coupon codes that lead to nothing which a member may try in a shop's carts in ten minutes.",
+    )
+    wrong_codes_of_guests: int = Field(
+        default=200,
+        ge=1,
+        le=100_000,
+        description="The same of all guests of a shop's API key together.",
+    )
+    wrong_codes_per_key: int = Field(
+        default=50_000,
+        ge=1,
+        le=100_000_000,
+        description="The same of everybody who comes through one API key, in a day. Keep it above what guests can "
+        "reach, which is 144 times as many as they have, so that they never stop members.",
+    )
     codes_per_address: int = Field(
         default=60,
         ge=1,

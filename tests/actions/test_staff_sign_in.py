@@ -15,6 +15,7 @@ from tearline.core.lockout import lock_after
 from tearline.core.refusal import Refusal
 from tearline.db import Database, transaction
 from tearline.merchants import actions, passwords, sessions, staff
+from tearline.merchants import sign_in as sign_in_module
 from tearline.merchants.model import Staff, StaffSession
 from tearline.merchants.sessions import SessionLifetimes
 from tearline.merchants.sign_in import StaffSignIn
@@ -166,6 +167,58 @@ async def test_a_password_hashed_with_old_parameters_is_hashed_anew(
     async with database.connection() as connection:
         assert "m=19456,t=2,p=1" in (await connection.scalar(select(Staff.password_hash)) or "")
     await sign_in(door(database))
+
+
+async def test_two_who_sign_in_while_the_hash_is_made_anew_are_both_let_in(
+    database: Database, installed_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "HASHER", installed_hasher)
+    await make_staff(database)
+    old = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
+    async with transaction(database) as tx:
+        await tx.execute(update(Staff).values(password_hash=old))
+    both_hash = anyio.Event()
+    arrived: list[None] = []
+    hash_password = passwords.hash_password
+
+    async def hash_together(password: str) -> str:
+        arrived.append(None)
+        if len(arrived) == 2:
+            both_hash.set()
+        with anyio.fail_after(20):
+            await both_hash.wait()
+        return await hash_password(password)
+
+    monkeypatch.setattr(sign_in_module, "hash_password", hash_together)
+    desk = door(database)
+    reasons: list[str] = []
+
+    async def enter() -> None:
+        reasons.append(await reason_of_sign_in(desk, EMAIL, PASSWORD))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter)
+        tasks.start_soon(enter)
+    assert reasons == ["signed in", "signed in"]
+    async with database.connection() as connection:
+        assert await connection.scalar(select(Staff.failed_sign_ins)) == 0
+
+
+async def test_a_password_replaced_while_it_is_looked_at_lets_nobody_in(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_staff(database)
+    other = await passwords.hash_password("quite another one")
+    is_right_password = passwords.is_right_password
+
+    async def replaced_meanwhile(password_hash: str | None, password: str) -> bool:
+        is_right = await is_right_password(password_hash, password)
+        async with transaction(database) as tx:
+            await tx.execute(update(Staff).values(password_hash=other))
+        return is_right
+
+    monkeypatch.setattr(sign_in_module, "is_right_password", replaced_meanwhile)
+    assert await reason_of_sign_in(door(database), EMAIL, PASSWORD) == "wrong_credentials"
 
 
 async def test_a_code_is_asked_for_once_the_app_has_shown_that_it_knows_the_secret(

@@ -20,6 +20,7 @@ from tearline.catalogue.reads import (
     product_by_key,
     product_list,
     products_of,
+    products_within,
     unknown_keys,
 )
 from tearline.catalogue.reads import brands as all_brands
@@ -384,8 +385,9 @@ async def test_lists_show_what_the_actor_may_see(database: Database) -> None:
         )
         assert [tuple(row)[0::4] for row in await connection.execute(brand_list(OPERATOR))] == [("olive", 1)]
         tree = await category_tree(connection)
-        assert [(node.key, node.depth, node.products, node.products_within) for node in tree] == [
-            ("food", 0, 1, 2), ("tea", 1, 1, 1), ("leisure", 0, 1, 1)
+        within = await products_within(connection, tree)
+        assert [(node.key, node.depth, within[node.key]) for node in tree] == [
+            ("food", 0, 2), ("tea", 1, 1), ("leisure", 0, 1)
         ]  # fmt: skip
         unknown = await unknown_keys(
             connection, products=["a", "x y", "z"], categories=["tea"], brands=["nobody"]

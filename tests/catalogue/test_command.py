@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import psycopg
 import pytest
+import xlsxwriter
 from typer.testing import CliRunner, Result
 
+from tearline.catalogue.files import _read
 from tearline.cli.app import app
 from tearline.cli.screen import CommandError
 
@@ -45,3 +48,44 @@ def test_rows_in_the_way_are_listed(url: str, tmp_path: Path) -> None:
     for said in ("two words", "price", "This is not an amount in this currency"):
         assert said in refused.output, refused.output
     assert isinstance(run("import", tmp_path / "nothing.csv").exception, CommandError)
+
+
+LINES = [
+    "",
+    "key,name,price,currency",
+    'good,"Good,\nand on two lines",1,HKD',
+    "",
+    ",,,",
+    "bad-6,Bad,x,HKD",
+    "good-7,Good,1,HKD",
+    "",
+    "bad-9,Bad,1,XXX",
+]
+"""A file whose rows are not beside one another. A spreadsheet shows what is between quotes as one row."""
+
+
+def _refused_rows(path: Path) -> list[tuple[int, str]]:
+    read = _read("products", path, path.name, {})
+    return [(row.number, row.key) for row in read.refused]
+
+
+def test_rows_are_numbered_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
+    expected = [(6, "bad-6"), (9, "bad-9")]
+    for newline in ("\n", "\r\n"):
+        path = tmp_path / "products.csv"
+        path.write_bytes(newline.join(LINES).encode())
+        assert _refused_rows(path) == expected
+    path = tmp_path / "products.xlsx"
+    workbook = xlsxwriter.Workbook(path)
+    sheet = workbook.add_worksheet()
+    for place, cells in enumerate(csv.reader(LINES)):
+        sheet.write_row(place, 2, cells)
+    workbook.close()
+    assert _refused_rows(path) == expected
+
+
+def test_what_an_action_refuses_has_its_row_too(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "products.csv"
+    path.write_text("key,name,price,currency\n\n\n\nlost,Lost,1,HKD\n")
+    refused = run("import", path)
+    assert "  5  lost  merchant  " in refused.output, refused.output

@@ -17,7 +17,7 @@ from sqlalchemy import update
 from tearline.checkout import statement_files
 from tearline.checkout.actions import pay_order, place_order, refund_order
 from tearline.checkout.entries import adjust
-from tearline.checkout.statement_files import settlement_file
+from tearline.checkout.statement_files import overview_file, settlement_file
 from tearline.checkout.statements import (
     Borne,
     Figures,
@@ -30,6 +30,7 @@ from tearline.checkout.statements import (
 from tearline.core.refunds import Wish
 from tearline.core.refusal import Refusal
 from tearline.core.roles import PERMISSIONS, SYSTEM, Actor
+from tearline.core.settlement import BOOKED_WITHIN
 from tearline.db import Database, new_id, transaction
 from tearline.merchants.model import Merchant
 from tests.cart_worlds import TENTH_OFF, CartWorld, make_cart_world
@@ -83,17 +84,53 @@ async def ordered(world: CartWorld, moment: datetime, *, collected_by: str) -> s
 
 
 async def drawn_up(
-    world: CartWorld, merchant_id: UUID, actor: Actor = SYSTEM, period: tuple[datetime, datetime] = MARCH
+    world: CartWorld,
+    merchant_id: UUID,
+    actor: Actor = SYSTEM,
+    period: tuple[datetime, datetime] = MARCH,
+    now: datetime = MARCH[1] + BOOKED_WITHIN,
 ) -> Settlement:
     async with world.database.connection() as connection:
-        return await settlement(connection, actor, merchant_id, "HKD", *period, ZONE)
+        return await settlement(connection, actor, merchant_id, "HKD", *period, ZONE, now)
+
+
+async def test_a_settlement_is_provisional_while_bookings_may_still_come(world: CartWorld) -> None:
+    just_over = MARCH[1] + BOOKED_WITHIN - timedelta(seconds=1)
+    drawn = [
+        (await drawn_up(world, world.noodles, now=now)).is_final
+        for now in (LAST_MOMENT, just_over, MARCH[1] + BOOKED_WITHIN)
+    ]
+    assert drawn == [False, False, True]
+    kind: Literal["xlsx", "pdf"]
+    for kind in ("xlsx", "pdf"):
+        name, content = await a_file(world, world.noodles, kind, now=just_over)
+        assert name == f"settlement-noodles-HKD-2026-03-01-provisional.{kind}"
+        assert "Provisional" in said(content, kind)
+        name, content = await a_file(world, world.noodles, kind)
+        assert name == f"settlement-noodles-HKD-2026-03-01.{kind}"
+        assert "Provisional" not in said(content, kind)
+    name, content = await overview_file(
+        world.database, SYSTEM, "HKD", *MARCH, ZONE, just_over, kind="xlsx", language="en"
+    )
+    assert name == "settlement-HKD-2026-03-01-provisional.xlsx" and "Provisional" in said(content, "xlsx")
+
+
+def said(content: bytes, kind: str) -> str:
+    """The text of a file's first page or sheet."""
+    if kind == "xlsx":
+        return str(CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python())
+    return pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range()
 
 
 async def a_file(
-    world: CartWorld, merchant_id: UUID, kind: Literal["xlsx", "pdf"], language: str = "en"
+    world: CartWorld,
+    merchant_id: UUID,
+    kind: Literal["xlsx", "pdf"],
+    language: str = "en",
+    now: datetime = MARCH[1] + BOOKED_WITHIN,
 ) -> tuple[str, bytes]:
     return await settlement_file(
-        world.database, SYSTEM, merchant_id, "HKD", *MARCH, ZONE, kind=kind, language=language
+        world.database, SYSTEM, merchant_id, "HKD", *MARCH, ZONE, now, kind=kind, language=language
     )
 
 

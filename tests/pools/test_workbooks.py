@@ -203,7 +203,7 @@ def test_texts_in_any_order(tmp_path: Path, prefix: str) -> None:
         rows += f'<row r="{number}"{" " * (number % 7 == 0)}><c r="B{number}" t="s"><v>{index}</v></c>{further}</row>'
     texts = "".join(f"<si>{' ' * (number % 9 == 0)}<t>{code}</t></si>" for number, code in enumerate(codes))
     path = packed(tmp_path / "a.xlsx", parts(rows, texts, prefix=prefix))
-    read = [row for batch in workbook.batches(path) for row in batch]
+    read = [row for _numbers, batch in workbook.batches(path) for row in batch]
     assert [row[0] for row in read] == [codes[index].strip() for index in order]
     assert ours(path) == theirs(path)
 
@@ -236,7 +236,9 @@ def test_what_a_cell_holds(tmp_path: Path, content: str, attributes: str, value:
     styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="46"/></cellXfs>'
     for space in ("", "\n"):
         made = parts(space + in_a_cell(content, attributes), styles=styles)
-        [row] = [row for batch in workbook.batches(packed(tmp_path / "a.xlsx", made)) for row in batch]
+        [row] = [
+            row for _numbers, batch in workbook.batches(packed(tmp_path / "a.xlsx", made)) for row in batch
+        ]
         assert row == [value]
         assert type(row[0]) is type(value)
 
@@ -249,6 +251,30 @@ def test_what_is_no_text_says_why(tmp_path: Path) -> None:
     assert row == ["12", "10000000000000000", "2023-03-15", "False", "12"]
     problems = [cell.problem if isinstance(cell, sheets.Spoilt) else None for cell in row]
     assert problems == ["number", "digits_lost", "not_text", "not_text", None]
+
+
+@pytest.mark.parametrize("prefix", ["", "x:"])
+def test_rows_keep_the_numbers_of_the_sheet(tmp_path: Path, prefix: str) -> None:
+    """However a row is read: at a stroke, cell by cell, without a number of its own, or by its first cell's."""
+    texts = "<si><t>a</t></si>"
+    inline = '<c r="A{0}" t="inlineStr"><is><t>a</t></is></c>'
+    rows = [
+        *(in_a_cell("<v>0</v>", ' t="s"', number) for number in (2, 3, 7)),
+        *(f'<row r="{number}">{inline.format(number)}</row>' for number in (9, 12)),
+        '<row r="13"/>',
+        *(
+            f'<row r="{number}"><c r="A{number}"><v>1</v></c><c r="B{number}"/></row>'
+            for number in (14, 15, 17)
+        ),
+        '<row ><c r="A20"><v>1</v></c></row>',
+        "<row><c><v>1</v></c></row>",
+        '<row r="30" ></row>',
+        '<row r="31" ><c r="B31"><v>1</v></c></row>',
+    ]
+    path = packed(tmp_path / "a.xlsx", parts("".join(rows), texts, prefix=prefix))
+    numbers = [number for found, _rows in workbook.batches(path) for number in found]
+    assert numbers == [2, 3, 7, 9, 12, 14, 15, 17, 20, 21, 31]
+    assert [number for number, _row in sheets.numbered_rows(path, sheets.Form("xlsx"))] == numbers
 
 
 def test_columns_are_counted_from_the_first_that_holds_anything(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def read(path: Path) -> list[list[str]]:
 
 def ours(path: Path) -> list[list[Any]]:
     """The rows by our reader, without what is empty at their ends."""
-    return _comparable(row for batch in workbook.batches(path) for row in batch)
+    return _comparable(row for _numbers, batch in workbook.batches(path) for row in batch)
 
 
 def theirs(path: Path) -> list[list[Any]] | str:

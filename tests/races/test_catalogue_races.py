@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text
 
 from tearline.catalogue import actions
-from tearline.catalogue.model import Category, Product
+from tearline.catalogue.model import BrandItem, Category, CategoryItem, Product
 from tearline.catalogue.sql import Put
 from tearline.core.refusal import Refusal
-from tearline.db import Database
-from tests.catalogue.support import categories, make_merchant, product, products
+from tearline.db import Database, transaction
+from tests.catalogue.support import NOW, OPERATOR, brands, categories, make_merchant, product, products
 from tests.races.controls import assert_breaks
 
 pytestmark = pytest.mark.anyio
@@ -128,3 +129,31 @@ async def test_a_key_that_two_merchants_take_at_once_is_one_merchants(database: 
         async with database.connection() as connection:
             owners = set(await connection.scalars(select(Product.merchant_id).where(Product.key.in_(keys))))
         assert len(owners) == 1
+
+
+@pytest.mark.parametrize("what", ["products", "categories", "brands"])
+async def test_of_those_who_saw_the_same_entry_one_changes_it(database: Database, what: str) -> None:
+    merchant_id = await make_merchant(database)
+    await products(database, [product("x", merchant_id)])
+    await categories(database, ("x", None))
+    await brands(database, "x")
+
+    async def change(number: int) -> str:
+        names = {"en": f"Name {number}"}
+        changed_at = NOW + timedelta(seconds=number)
+        try:
+            async with transaction(database) as tx:
+                if what == "products":
+                    items = [product("x", merchant_id, names=names)]
+                    await actions.put_products(tx, OPERATOR, items, changed_at, seen_at=NOW)
+                elif what == "categories":
+                    tree = [CategoryItem("x", names)]
+                    await actions.put_categories(tx, OPERATOR, tree, changed_at, seen_at=NOW)
+                else:
+                    await actions.put_brands(tx, OPERATOR, [BrandItem("x", names)], changed_at, seen_at=NOW)
+        except Refusal as refusal:
+            return refusal.reason
+        return "changed"
+
+    outcomes = await asyncio.gather(*(change(number) for number in range(1, ROUNDS + 1)))
+    assert sorted(outcomes) == ["changed", *["changed_meanwhile"] * (ROUNDS - 1)]

@@ -38,6 +38,7 @@ async def test_a_file_of_uses_redeems_what_was_sold(database: Database, tmp_path
         "รหัส;เวลา;สาขา",
         f"{codes[0]};{local:%Y-%m-%d %H:%M:%S};สยาม",
         f"{codes[1]};;",
+        "",
         f"{codes[2]};yesterday;Siam",
         "0000-1;;",
         f"{codes[0]};;",
@@ -45,7 +46,7 @@ async def test_a_file_of_uses_redeems_what_was_sold(database: Database, tmp_path
     path.write_text("\r\n".join(lines), "utf-8")
     first = await report(database, sale, path)
     assert first.counts == {"used": 2, "invalid": 1, "unknown": 1, "already": 1}
-    assert first.examples == [ReportRow(3, codes[2], "invalid"), ReportRow(4, "0000-1", "unknown")]
+    assert first.examples == [ReportRow(5, codes[2], "invalid"), ReportRow(6, "0000-1", "unknown")]
     assert (await report(database, sale, path)).counts == {"already": 3, "invalid": 1, "unknown": 1}
     async with database.connection() as connection:
         used = await connection.execute(select(Voucher.code, Voucher.used_at, Voucher.use_place))

@@ -347,19 +347,49 @@ async def test_trying_codes_is_soon_over(
     """Each code counts, also where many are tried at once and one of them is right."""
     right = await code_of(world, await world.coupon(await world.offer()))
     guesses = [make_code(secrets.token_bytes) for _ in range(15)]
-    cart = operator.cart(codes=[right, *guesses])
+    who = {"member": {"id": str(world.member)}}
+    cart = operator.cart(codes=[right, *guesses], **who)
     reasons = []
-    for _ in range(app.settings.failed_lookups_per_counter // len(guesses) + 1):
+    for _ in range(app.settings.wrong_codes_per_member // len(guesses) + 1):
         answer = await client.post(API + path, json=cart, headers=callers.operator)
         reasons.append(answer.json().get("reason", "answered"))
     assert reasons[-1] == "too_many_attempts"
     assert set(reasons[:-1]) == {"code_not_recognised" if path == "/orders" else "answered"}
     assert int(answer.headers["retry-after"]) > 0
-    # Locked out of all codes, right ones too, but of nothing else; and nobody else is.
+    # Locked out of all codes, right ones too, but of nothing else.
     for elsewhere in ("/quotes", "/qualifications", "/orders"):
-        assert await operator.why(elsewhere, operator.cart(codes=[right])) == "too_many_attempts"
-    assert (await operator.post("/quotes", operator.cart()))["total"] == 10_000
+        assert await operator.why(elsewhere, operator.cart(codes=[right], **who)) == "too_many_attempts"
+    assert (await operator.post("/quotes", operator.cart(**who)))["total"] == 8_000
+    # And nobody else is: not the shop's other customers, known or not, and not another shop.
+    other = {"id": str(world.members[1])}
+    assert (await operator.post("/quotes", operator.cart(codes=[right], member=other)))["total"] == 8_000
+    assert (await operator.post("/quotes", operator.cart(codes=[right])))["total"] == 8_000
     assert (await noodles.post("/quotes", noodles.cart(codes=[right])))["total"] == 8_000
+
+
+async def test_guests_who_try_codes_stop_no_member(
+    app: Application, operator: Shop, world: CartWorld
+) -> None:
+    right = await code_of(world, await world.coupon(await world.offer()))
+    for _ in range(app.settings.wrong_codes_of_guests // 20):
+        await operator.post(
+            "/quotes", operator.cart(codes=[make_code(secrets.token_bytes) for _ in range(20)])
+        )
+    assert await operator.why("/quotes", operator.cart(codes=[right])) == "too_many_attempts"
+    cart = operator.cart(codes=[right], member={"id": str(world.member)})
+    assert (await operator.post("/quotes", cart))["total"] == 8_000
+
+
+async def test_a_code_that_is_mistyped_is_no_guess(
+    app: Application, operator: Shop, world: CartWorld
+) -> None:
+    right = await code_of(world, await world.coupon(await world.offer()))
+    mistyped = ("1" if right[0] == "0" else "0") + right[1:]
+    cart = operator.cart(member={"id": str(world.member)}, choose="given")
+    for _ in range(app.settings.wrong_codes_per_member + 1):
+        quote = await operator.post("/quotes", {**cart, "codes": [mistyped]})
+        assert quote["skipped"][0]["reason"] == "code_not_recognised"
+    assert (await operator.post("/quotes", {**cart, "codes": [right]}))["total"] == 8_000
 
 
 # Limits

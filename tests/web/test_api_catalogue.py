@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -52,6 +53,22 @@ async def send(
     return await client.post(
         f"{CATALOGUE}/{kind}/file", params={"name": name}, content=content, headers=headers
     )
+
+
+async def test_any_key_that_a_shop_uses_can_be_asked_for(client: httpx.AsyncClient, callers: Callers) -> None:
+    keys = ("a/b?c%d#e&f=g", "/starts", "ends/", "a//b", "plus+plus", "'quoted\"<b>", "%2F")
+    await put(client, "products", [product(key) for key in keys], callers.till)
+    for key in keys:
+        found = await client.get(f"{CATALOGUE}/products/{quote(key, safe='')}", headers=callers.till)
+        assert (found.status_code, found.json().get("key")) == (200, key), key
+    plain = await client.get(f"{CATALOGUE}/products/a/b%3Fc%25d%23e&f=g", headers=callers.till)
+    assert plain.json()["key"] == keys[0], "a slash may stand as it is"
+    for address in ("products", "products/"):
+        listed = await client.get(f"{CATALOGUE}/{address}", headers=callers.till)
+        assert {row["key"] for row in listed.json()["items"]} == set(keys)
+    for path in ("nothing/here", "%00", "a%20b", quote("ก")):
+        missing = await client.get(f"{CATALOGUE}/products/{path}", headers=callers.till)
+        assert missing.status_code in (400, 404), path
 
 
 async def test_a_shop_syncs_its_products_with_its_own_key(

@@ -82,7 +82,7 @@ async def test_a_merchants_settlement_in_three_forms(
     client: httpx.AsyncClient, callers: Callers, number: str
 ) -> None:
     drawn = (await client.get(path_of(callers), params=PERIOD, headers=callers.till)).json()
-    assert drawn["totals"]["payable"] == 10_000
+    assert drawn["totals"]["payable"] == 10_000 and drawn["is_final"] is True
     assert [one["day"] for one in drawn["days"]] == ["2026-03-31"]
     assert [(one["offer_id"], one["net"]) for one in drawn["offers"]] == [
         (None, {"platform": 1_000, "merchant": 0})
@@ -154,13 +154,20 @@ async def test_a_correction_is_booked_once(client: httpx.AsyncClient, callers: C
         "from": (now - timedelta(hours=1)).isoformat(),
         "to": (now + timedelta(hours=1)).isoformat(),
     }
-    totals = (await client.get(path_of(callers), params=period, headers=callers.till)).json()["totals"]
+    drawn = (await client.get(path_of(callers), params=period, headers=callers.till)).json()
+    assert drawn["is_final"] is False
+    whole = (await client.get(f"{API}/settlement", params=period, headers=callers.operator)).json()
+    assert whole["is_final"] is False
+    totals = drawn["totals"]
     assert (totals["adjustments"], totals["adjustment_count"], totals["payable"]) == (-1_250, 1, -1_250)
     entries = (await client.get(path_of(callers, "/entries"), headers=callers.till)).json()["items"]
     assert {(one["kind"], one["account"], one["amount"], one["note"]) for one in entries} == {
         ("adjustment", "platform", -1_250, "Lost"),
         ("adjustment", "merchant", 1_250, "Lost"),
     }
+    assert {one["by_name"] for one in entries} == {None}, "whose hand it was is the platform's matter"
+    told = (await client.get(path_of(callers, "/entries"), headers=callers.operator)).json()["items"]
+    assert {one["by_name"] for one in told} == {"operator"}
     for change, field in (
         ({"amount": 0}, "amount"),
         ({"currency": "XXX"}, "currency"),

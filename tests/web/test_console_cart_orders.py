@@ -177,6 +177,7 @@ async def test_settlement_of_all_and_of_one(
     browser = await console_browser(app, client, "finance")
     page = await browser.get("/console/settlement")
     assert "/console/settlement" in page.html and "HK$183" in page.text
+    assert "Provisional: final ten minutes after the period" in page.text, "today is not over"
     # The bookshop: 38.48 collected, 2.50 and 6.52 borne, 100.00 for its stand.
     assert "-HK$52.50" in page.text and "merchants owe the platform HK$52.50" in page.text
     sheet = await client.get("/console/settlement/file?format=xlsx")
@@ -231,6 +232,9 @@ async def test_a_manager_sees_the_own_settlement(
     app: Application, client: httpx.AsyncClient, world: CartWorld
 ) -> None:
     await ordered(world)
+    fong = replace(SYSTEM, kind="staff", name="Fong Mei-Lan")
+    async with transaction(world.database) as tx:
+        await adjust(tx, fong, world.noodles, 1, "HKD", "A cent too few", datetime.now(UTC))
     await make_staff(app, "manager", merchant_id=world.noodles)
     await make_staff(app, "cashier", merchant_id=world.noodles)
     browser = Browser(client)
@@ -239,10 +243,15 @@ async def test_a_manager_sees_the_own_settlement(
     )
     page = await browser.get("/merchant/settlement")
     assert "The platform owes the merchant HK$183" in page.text and "Noodles" in page.text
+    assert "Provisional" in page.text
+    assert "Adjustments by the platform" in page.text and "A cent too few" in page.text
+    assert "Fong" not in page.text
     assert "/merchant/settlement" in (await browser.get("/merchant/team")).html
     sheet = await client.get("/merchant/settlement/file?format=xlsx")
-    names = CalamineWorkbook.from_filelike(io.BytesIO(sheet.content)).sheet_names
-    assert names == ["Summary", "By day", "By offer", "Entries"]
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(sheet.content))
+    assert workbook.sheet_names == ["Summary", "By day", "By offer", "Entries"]
+    entries = str(workbook.get_sheet_by_name("Entries").to_python())
+    assert "A cent too few" in entries and "Fong" not in entries
     document = await client.get("/merchant/settlement/file?format=pdf")
     assert document.content.startswith(b"%PDF")
     client.cookies.clear()

@@ -145,6 +145,28 @@ async def test_brands_are_added_and_renamed(app: Application, client: httpx.Asyn
     assert "Olive & Co" in page.text.replace("&amp;", "&")
 
 
+@pytest.mark.parametrize("what", ["products", "categories", "brands"])
+async def test_what_somebody_else_changed_is_not_overwritten(
+    app: Application, client: httpx.AsyncClient, what: str
+) -> None:
+    browser, database = await console_browser(app, client), _database(app)
+    await _fill(database)
+    edit = f"{HOME}/{what}/edit?key={ {'products': 'oolong', 'categories': 'tea', 'brands': 'olive'}[what] }"
+    seen = (await browser.get(edit)).form(edit).fields
+    page = await browser.send(edit, {"names.en": "Changed first"})
+    assert "Saved." in page.text, page.errors
+    stale = await browser.post(edit, {**seen, "names.en": ["Changed last"]})
+    assert stale.status == 422 and "meanwhile" in stale.errors
+    again = await browser.post(edit, {**stale.form(edit).fields})
+    assert again.status == 422, "sending it again does not make it newer"
+    for tampered in ("", "yesterday", "0001-01-01T00:00:00+23:59"):
+        stale = await browser.post(edit, {**seen, "version": [tampered]})
+        assert stale.status == 422 and "meanwhile" in stale.errors
+    assert (await browser.get(edit)).form(edit).fields["names.en"] == ["Changed first"]
+    page = await browser.send(edit, {"names.en": "Changed last"})
+    assert "Saved." in page.text, page.errors
+
+
 async def test_files_are_put_or_said_to_be_wrong(app: Application, client: httpx.AsyncClient) -> None:
     browser = await console_browser(app, client)
     assert "name_zh_hant" in (await browser.get(f"{HOME}/upload/products")).text

@@ -10,8 +10,9 @@ import pytest
 from limits.aio.storage import MemoryStorage
 from limits.errors import StorageError
 
+from tearline.config import Settings
 from tearline.core.refusal import Refusal
-from tearline.web.limits import Limit, Limiter, LocalCounts, PasswordGuard
+from tearline.web.limits import CodeGuard, Limit, Limiter, LocalCounts, PasswordGuard
 
 pytestmark = pytest.mark.anyio
 LIMIT = Limit("things", 3, 60)
@@ -51,6 +52,34 @@ def test_ended_windows_are_forgotten() -> None:
         counts.add(LIMIT, str(number), 0.0)
     counts.add(LIMIT, "late", 100.0)
     assert len(counts) == 1
+
+
+async def test_a_key_that_invents_members_finds_no_more_codes() -> None:
+    guard = CodeGuard(Limiter(), LIMIT, Limit("guests", 4, 60), Limit("key", 8, 3600))
+    for _ in range(2):
+        await guard.count_wrong("key:1", uuid4(), 3)
+    with pytest.raises(Refusal):
+        await guard.count_wrong("key:1", uuid4(), 3)
+    for member_id in (uuid4(), None):
+        with pytest.raises(Refusal) as refused:
+            await guard.check("key:1", member_id)
+        assert refused.value.details["retry_after_seconds"] > 60
+        await guard.check("key:2", member_id)
+
+
+async def test_what_a_member_is_refused_is_not_counted_for_the_key() -> None:
+    guard = CodeGuard(Limiter(), LIMIT, LIMIT, Limit("key", 4, 3600))
+    one = uuid4()
+    for _ in range(5):
+        with pytest.raises(Refusal):
+            await guard.count_wrong("key:1", one, 9)
+    await guard.check("key:1", uuid4())
+
+
+def test_guests_alone_never_stop_a_shops_members() -> None:
+    fields = Settings.model_fields
+    longest = fields["wrong_codes_of_guests"].default * (24 * 6 + 1)
+    assert longest < fields["wrong_codes_per_key"].default
 
 
 async def test_guesses_under_way_never_exceed_what_is_left() -> None:

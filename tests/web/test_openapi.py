@@ -101,6 +101,9 @@ def live(module_database_url: str) -> Iterator[tuple[str, Callers]]:
         api_requests_per_minute=1_000_000,
         wrong_passwords_per_member=1000,
         failed_lookups_per_counter=100_000,
+        wrong_codes_per_member=100_000,
+        wrong_codes_of_guests=100_000,
+        wrong_codes_per_key=100_000_000,
         sign_ins_per_address=100_000,
         codes_per_address=100_000,
     )

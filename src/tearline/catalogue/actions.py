@@ -7,6 +7,8 @@ Locks, all in the order of the keys:
 
 - Products and brands that are new are inserted first, then those that differ are locked and written. Whoever waits
   in the first step holds only new rows, which nobody waits for in the second: two calls never wait in a circle.
+- An entry of which the caller says what it saw (``seen_at``) is locked before it is compared. It is the call's only
+  one, so this is no other order.
 - The tree of categories hangs together, so it has one writer at a time: the table is locked against other writers
   before it is looked at. Two moves that would close a circle together come one after the other.
 
@@ -79,6 +81,7 @@ async def put_categories(
     *,
     most: int = MOST_ITEMS,
     report: Report | None = None,
+    seen_at: datetime | None = None,
 ) -> Counts:
     """Make and change categories; a parent may come in the same call, before or after.
 
@@ -86,11 +89,12 @@ async def put_categories(
 
     Raises:
         Refusal: ``not_allowed`` for whoever belongs to a merchant; ``invalid``, with the fields as
-            ``items.3.parent_key``.
+            ``items.3.parent_key``; ``changed_meanwhile``.
     """
     _require_operator(actor)
     _refuse_nonsense(items, most)
     await _lock_category_tree(tx)
+    await _refuse_unseen(tx, Category, items, seen_at)
     held = {
         row.key: row
         for row in await tx.execute(
@@ -136,15 +140,17 @@ async def put_brands(
     *,
     most: int = MOST_ITEMS,
     report: Report | None = None,
+    seen_at: datetime | None = None,
 ) -> Counts:
     """Make and change brands.
 
     Raises:
         Refusal: ``not_allowed`` for whoever belongs to a merchant; ``invalid``, with the fields as
-            ``items.3.names.en``.
+            ``items.3.names.en``; ``changed_meanwhile``.
     """
     _require_operator(actor)
     _refuse_nonsense(items, most)
+    await _refuse_unseen(tx, Brand, items, seen_at)
     rows = [
         {"key": item.key, "names": without_blanks(item.names)}
         for item in sorted(items, key=lambda item: item.key)
@@ -162,6 +168,7 @@ async def put_products(
     *,
     most: int = MOST_ITEMS,
     report: Report | None = None,
+    seen_at: datetime | None = None,
 ) -> Counts:
     """Make and change products; whoever belongs to a merchant, only that merchant's.
 
@@ -169,13 +176,14 @@ async def put_products(
 
     Raises:
         Refusal: ``not_allowed``; ``invalid``, or ``already_taken`` for keys of another merchant's products, with
-            the fields as ``items.3.price``.
+            the fields as ``items.3.price``; ``changed_meanwhile``.
     """
     actor.require("catalogue.write")
     # A file's rows are many: the loop goes on serving others meanwhile.
     rows = await asyncio.to_thread(_product_rows, items, actor, most)
     await _refuse_unknown(tx, actor, rows)
     await _refuse_taken(tx, rows)
+    await _refuse_unseen(tx, Product, items, seen_at)
     counts = await _put(tx, sorted(rows, key=itemgetter("key")), PUT_PRODUCTS, now, report)
     # A key that another merchant has taken since the look above was neither inserted nor written.
     await _refuse_taken(tx, rows)
@@ -236,6 +244,23 @@ def _refuse_nonsense(items: Sequence[CategoryItem | BrandItem | ProductItem], mo
         problems |= {f"items.{place}.{field}": sentence for field, sentence in found.items()}
     if problems:
         raise Refusal("invalid", fields=problems)
+
+
+async def _refuse_unseen(
+    tx: AsyncConnection,
+    table: type[Category | Brand | Product],
+    items: Sequence[CategoryItem | BrandItem | ProductItem],
+    seen_at: datetime | None,
+) -> None:
+    """Lock the call's only entry, and refuse when it was changed after what the caller saw of it, ``seen_at``."""
+    if seen_at is None:
+        return
+    (item,) = items
+    changed_at = await tx.scalar(
+        select(table.updated_at).where(table.key == item.key).with_for_update(key_share=True)
+    )
+    if changed_at != seen_at:
+        raise Refusal("changed_meanwhile")
 
 
 def _paths(items: Sequence[CategoryItem], parents: Mapping[str, str | None]) -> dict[str, list[str]]:

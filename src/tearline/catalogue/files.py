@@ -89,7 +89,7 @@ class RefusedRow:
     """A row that is in the way of its file.
 
     Attributes:
-        number: as a spreadsheet counts it when no row is blank: the heading is 1. 0 for the heading itself.
+        number: as a spreadsheet shows it, from 1, blank rows counted. 0 for the heading.
         problems: by column, what is wrong, as an English sentence.
     """
 
@@ -216,13 +216,14 @@ def _rows_of(refusal: Refusal, read: _Read) -> list[RefusedRow]:
 
 def _read(kind: str, path: Path, name: str, merchants: Mapping[str, UUID]) -> _Read:
     """Read the whole file, and look at each row by itself."""
-    rows = sheets.rows(path, sheets.recognise(path, name))
-    heading = [_column_name(cell) for cell in next(rows, [])]
+    rows = sheets.numbered_rows(path, sheets.recognise(path, name))
+    _number, titles = next(rows, (0, []))
+    heading = [_column_name(cell) for cell in titles]
     read = _Read()
     if wrong := _heading_problems(kind, heading):
         read.refused.append(RefusedRow(0, "", wrong))
         return read
-    for number, cells in enumerate(rows, start=2):
+    for number, cells in rows:
         read.rows += 1
         if read.rows > MOST_ROWS:
             raise Refusal("too_large")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -130,46 +131,41 @@ def brand_list(actor: Actor) -> AnySelect:
 
 @dataclass(frozen=True, slots=True)
 class CategoryNode:
-    """A category in the tree.
-
-    Attributes:
-        depth: 0 for an outermost one.
-        products: how many products that are sold lie in it itself; ``products_within`` counts what lies deeper too.
-    """
+    """A category in the tree; ``depth`` is 0 for an outermost one."""
 
     key: str
     parent_key: str | None
     path: list[str]
     names: LocalisedText
     depth: int
-    products: int
-    products_within: int
 
 
 async def category_tree(connection: AsyncConnection) -> list[CategoryNode]:
     """All categories, each followed by what lies in it; beside one another they go by their English names."""
+    rows = {row.key: row for row in await connection.execute(select(Category))}
+
+    def place(row: Any) -> list[tuple[str, str]]:
+        return [(rows[key].names["en"].casefold(), key) for key in reversed(row.path)]
+
+    return [
+        CategoryNode(row.key, row.parent_key, row.path, row.names, len(row.path) - 1)
+        for row in sorted(rows.values(), key=place)
+    ]
+
+
+async def products_within(connection: AsyncConnection, tree: Iterable[CategoryNode]) -> Counter[str]:
+    """By category, how many products that are sold lie in it or deeper. It looks at every product."""
     counts = (
         select(Product.category_key, func.count().label("products"))
         .where(Product.state == "active", Product.category_key.is_not(None))
         .group_by(Product.category_key)
     )
     products = {row.category_key: row.products for row in await connection.execute(counts)}
-    rows = {row.key: row for row in await connection.execute(select(Category))}
-    within = dict.fromkeys(rows, 0)
-    for key, count in products.items():
-        for above in rows[key].path if key in rows else ():
-            within[above] += count
-
-    def place(row: Any) -> list[tuple[str, str]]:
-        return [(rows[key].names["en"].casefold(), key) for key in reversed(row.path)]
-
-    return [
-        CategoryNode(
-            row.key, row.parent_key, row.path, row.names, len(row.path) - 1, products.get(row.key, 0),
-            within[row.key],
-        )
-        for row in sorted(rows.values(), key=place)
-    ]  # fmt: skip
+    within: Counter[str] = Counter()
+    for node in tree:
+        for above in node.path:
+            within[above] += products.get(node.key, 0)
+    return within
 
 
 async def category_by_key(connection: AsyncConnection, key: str) -> AnyRow:

@@ -12,6 +12,7 @@ from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, bindparam, exists
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.catalogue.model import Brand, Category, Product
+from tearline.catalogue.reads import CategoryNode, category_tree
 from tearline.core.catalogue import is_key
 from tearline.db import LocalisedText
 from tearline.i18n import LANGUAGES
@@ -102,11 +103,19 @@ async def shelf_products(
 
 async def shelf_merchants(connection: AsyncConnection, currency: str) -> Sequence[tuple[str, LocalisedText]]:
     """Code and names of the merchants who sell something, by their English names."""
-    sells = exists().where(Product.merchant_id == Merchant.id, Product.state == "active", _is_in(currency))
+    sells = _is_reached(Product.merchant_id, Merchant.id, currency)
     rows = await connection.execute(
         select(Merchant.code, Merchant.names).where(Merchant.state == "active", sells)
     )
     return sorted(((row.code, row.names) for row in rows), key=lambda one: (one[1]["en"].casefold(), one[0]))
+
+
+async def shelf_categories(connection: AsyncConnection, currency: str) -> list[CategoryNode]:
+    """The categories in which something is sold, or in what lies in them, in the order of the tree."""
+    sells = _is_reached(Product.category_key, Category.key, currency)
+    paths = await connection.scalars(select(Category.path).where(sells))
+    keys = {key for path in paths for key in path}
+    return [node for node in await category_tree(connection) if node.key in keys]
 
 
 class ShelfWatch:
@@ -153,6 +162,16 @@ def _products(currency: str) -> AnySelect:
         .outerjoin(Brand, Brand.key == Product.brand_key)
     )  # fmt: skip
     return query
+
+
+def _is_reached(column: Any, value: Any, currency: str) -> ColumnElement[bool]:
+    """Whether a product with this value in an indexed column is sold, whatever its merchant's state.
+
+    Asked as the first product from there on, so that the index is walked to it: of ``exists()``, and of an equation
+    that most products fulfil, the planner may make a scan of all products for each view of the market.
+    """
+    first = select(column).where(column >= value, Product.state == "active", _is_in(currency))
+    return first.order_by(column).limit(1).scalar_subquery() == value  # type: ignore[no-any-return]
 
 
 def _is_sold(currency: str) -> ColumnElement[bool]:

@@ -26,6 +26,7 @@ from tearline.checkout.statements import (
 )
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
+from tearline.core.settlement import is_final
 from tearline.db import Database
 from tearline.i18n import _, localised, translate
 from tearline.i18n.formats import money
@@ -53,6 +54,7 @@ async def settlement_file(
     starts_at: datetime,
     ends_at: datetime,
     time_zone: str,
+    now: datetime,
     *,
     kind: Literal["xlsx", "pdf"],
     language: str,
@@ -64,7 +66,7 @@ async def settlement_file(
     """
     async with database.connection() as connection:
         await read_only(connection)
-        drawn = await settlement(connection, actor, merchant_id, currency, starts_at, ends_at, time_zone)
+        drawn = await settlement(connection, actor, merchant_id, currency, starts_at, ends_at, time_zone, now)
         if kind == "xlsx":
             content = await _workbook(connection, actor, drawn, language)
     # What takes its time to be drawn is drawn beside whatever else is answered, and without a connection.
@@ -75,8 +77,13 @@ async def settlement_file(
 
 def file_name(drawn: Settlement, kind: str) -> str:
     """What a file of it is called."""
-    first_day = drawn.starts_at.astimezone(ZoneInfo(drawn.time_zone)).date()
-    return f"settlement-{drawn.merchant_code}-{drawn.currency}-{first_day}.{kind}"
+    name = f"settlement-{drawn.merchant_code}-{drawn.currency}"
+    return _file_name(name, drawn.starts_at, drawn.time_zone, kind, is_final=drawn.is_final)
+
+
+def _file_name(name: str, starts_at: datetime, time_zone: str, kind: str, *, is_final: bool) -> str:
+    first_day = starts_at.astimezone(ZoneInfo(time_zone)).date()
+    return f"{name}-{first_day}{'' if is_final else '-provisional'}.{kind}"
 
 
 def as_pdf(drawn: Settlement, language: str) -> bytes:
@@ -94,6 +101,7 @@ async def overview_file(
     starts_at: datetime,
     ends_at: datetime,
     time_zone: str,
+    now: datetime,
     *,
     kind: Literal["xlsx", "pdf"],
     language: str,
@@ -108,6 +116,7 @@ async def overview_file(
     head = [
         *period_of(starts_at, ends_at, time_zone, language),
         (translate(language, _("Currency")), currency),
+        *_finality(is_final(ends_at, now), language),
     ]
     paper = Paper(_("Settlement"), currency, currency, time_zone, ends_at, language, head)
     rows = [_overview_cells(one, language) for one in found]
@@ -115,9 +124,9 @@ async def overview_file(
     name, corrections = translate(language, _("Total")), Amount(whole.adjustments)
     total = (name, corrections, *_figure_cells(whole.of(), whole.payable))
     table = Table(_("Merchants"), _OVERVIEW_COLUMNS, rows, total)
-    first_day = starts_at.astimezone(ZoneInfo(time_zone)).date()
     content = await asyncio.to_thread(_overview, paper, table, kind)
-    return f"settlement-{currency}-{first_day}.{kind}", content
+    name = f"settlement-{currency}"
+    return _file_name(name, starts_at, time_zone, kind, is_final=is_final(ends_at, now)), content
 
 
 def _overview(paper: Paper, table: Table, kind: str) -> bytes:
@@ -162,10 +171,19 @@ def _paper(drawn: Settlement, language: str) -> Paper:
         *period_of(drawn.starts_at, drawn.ends_at, drawn.time_zone, language),
         (translate(language, _("Currency")), drawn.currency),
         (translate(language, payable), money(abs(owed), drawn.currency, language)),
+        *_finality(drawn.is_final, language),
     ]
     return Paper(
         _("Settlement"), drawn.merchant_code, drawn.currency, drawn.time_zone, drawn.ends_at, language, head
     )
+
+
+def _finality(is_final: bool, language: str) -> list[tuple[str, str]]:
+    """The line of a paper's head that says of a period which is not over, or only just, that more may come."""
+    if is_final:
+        return []
+    when = translate(language, _("final ten minutes after the period's end"))
+    return [(translate(language, _("Provisional")), when)]
 
 
 def _tables(drawn: Settlement, language: str) -> list[Table]:

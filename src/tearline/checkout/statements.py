@@ -1,8 +1,8 @@
 """The settlement of carts: what platform and merchants owe each other for a period, from the entries alone.
 
 Entries are appended with the time at which they happened, and never edited, so the settlement of a period that is
-over is the same at any time. Sums are exact: they are sums of integers. What follows from them, what is payable, is
-``core.settlement.payable``.
+over is the same at any time, but for the first minutes after its end (``core.settlement.is_final``). Sums are exact:
+they are sums of integers. What follows from them, what is payable, is ``core.settlement.payable``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, and_, func, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.model import CartOrder, SettlementEntry
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
-from tearline.core.settlement import CUSTOMER, MERCHANT, MERCHANT_DISCOUNT, PLATFORM, payable
+from tearline.core.settlement import CUSTOMER, MERCHANT, MERCHANT_DISCOUNT, PLATFORM, is_final, payable
 from tearline.db import LocalisedText
 from tearline.i18n import _
 from tearline.merchants.model import AnyRow, AnySelect, Merchant
@@ -179,6 +179,7 @@ class Settlement:
         time_zone: that the days are of.
         days: those on which anything happened.
         offers: by code, points last.
+        is_final: whether it is the same whenever it is drawn up from now on.
     """
 
     merchant_id: UUID
@@ -190,6 +191,7 @@ class Settlement:
     ends_at: datetime
     days: Sequence[DayLine]
     offers: Sequence[OfferLine]
+    is_final: bool
 
     @property
     def totals(self) -> Totals:
@@ -260,8 +262,12 @@ async def settlement(
     starts_at: datetime,
     ends_at: datetime,
     time_zone: str,
+    now: datetime,
 ) -> Settlement:
     """Draw up a merchant's settlement; its queries belong into one snapshot (see ``read_only``).
+
+    Args:
+        now: read before that snapshot.
 
     Raises:
         Refusal: ``not_allowed``, ``not_found``, ``invalid`` for a period that ends before it begins.
@@ -285,6 +291,7 @@ async def settlement(
         ends_at=ends_at,
         days=[DayLine(day, Totals(groups)) for day, groups in days.items()],
         offers=await _offers(connection, merchant_id, currency, starts_at, ends_at),
+        is_final=is_final(ends_at, now),
     )
 
 
@@ -308,16 +315,16 @@ def entries_list(actor: Actor, merchant_id: UUID) -> AnySelect:
     """A merchant's entries for a list, not yet ordered.
 
     Columns: id, posting_id, kind, account, merchant_id, amount, currency, collected_by, order_id, number, refund_id,
-    line_key, offer_id, offer_code, offer_names, note, by_name, occurred_at.
+    line_key, offer_id, offer_code, offer_names, note, by_name, occurred_at. A merchant's actor is told no name.
     """
     _whose(actor, merchant_id)
-    return _entries().where(SettlementEntry.merchant_id == merchant_id)
+    return _entries(actor).where(SettlementEntry.merchant_id == merchant_id)
 
 
 async def entries_of_order(connection: AsyncConnection, actor: Actor, order_id: UUID) -> Sequence[Row[Any]]:
     """What was booked for an order, in that order; columns as of ``entries_list``."""
     own = _whose(actor, None)
-    query = _entries().where(SettlementEntry.order_id == order_id)
+    query = _entries(actor).where(SettlementEntry.order_id == order_id)
     if own is not None:
         query = query.where(SettlementEntry.merchant_id == own)
     # Ids are made in the order of the postings' lines.
@@ -329,7 +336,7 @@ async def adjustments_of(
 ) -> Sequence[AnyRow]:
     """A merchant's last adjustments, newest first: posting_id, amount, currency, note, by_name, occurred_at.
 
-    The amount is what the platform owes the merchant more.
+    The amount is what the platform owes the merchant more. A merchant's actor is told no name.
     """
     _whose(actor, merchant_id)
     rows = await connection.execute(
@@ -338,7 +345,7 @@ async def adjustments_of(
             SettlementEntry.amount,
             SettlementEntry.currency,
             SettlementEntry.note,
-            SettlementEntry.by_name,
+            _by_name(actor),
             SettlementEntry.occurred_at,
         )
         .where(
@@ -422,14 +429,14 @@ def _figures_of(row: Row[Any]) -> Figures:
     )
 
 
-def _entries() -> AnySelect:
+def _entries(actor: Actor) -> AnySelect:
     return (
         select(
             SettlementEntry.id, SettlementEntry.posting_id, SettlementEntry.kind, SettlementEntry.account,
             SettlementEntry.merchant_id, SettlementEntry.amount, SettlementEntry.currency,
             SettlementEntry.collected_by, SettlementEntry.order_id, CartOrder.number, SettlementEntry.refund_id,
             SettlementEntry.line_key, SettlementEntry.offer_id, Offer.code.label("offer_code"),
-            Offer.names.label("offer_names"), SettlementEntry.note, SettlementEntry.by_name,
+            Offer.names.label("offer_names"), SettlementEntry.note, _by_name(actor),
             SettlementEntry.occurred_at,
         )
         .outerjoin(
@@ -438,6 +445,11 @@ def _entries() -> AnySelect:
         )
         .outerjoin(Offer, Offer.id == SettlementEntry.offer_id)
     )  # fmt: skip
+
+
+def _by_name(actor: Actor) -> ColumnElement[Any]:
+    """Who booked it. Only the operator's people book adjustments; who of them did is not the merchant's business."""
+    return (SettlementEntry.by_name if actor.merchant_id is None else null()).label("by_name")
 
 
 def _within(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tearline.core.allocation import total_of
@@ -19,6 +20,16 @@ from tearline.core.refunds import Refund, RefundPart, Reversed
 CUSTOMER, PLATFORM, MERCHANT_DISCOUNT, MERCHANT = "customer", "platform", "merchant_discount", "merchant"
 ACCOUNTS = (CUSTOMER, PLATFORM, MERCHANT_DISCOUNT, MERCHANT)
 """What customers pay; what the platform bears; what the merchant bears; what the merchant sold, tax on top."""
+
+BOOKED_WITHIN = timedelta(minutes=10)
+"""How long after its moment a booking may still be on its way into the books: much longer than any takes. It is booked
+with the moment at which it was begun, and is there for others only when it is committed. Pages, papers and the API say
+that it is ten minutes."""
+
+
+def is_final(ends_at: datetime, now: datetime) -> bool:
+    """Whether nothing is added any more to a period that ends then."""
+    return now >= ends_at + BOOKED_WITHIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, delete, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,9 +85,18 @@ class StaffSignIn:
             raise Refusal("wrong_credentials")
         if staff.merchant_state not in (None, "active"):
             raise Refusal("not_allowed")
+        here = partial(self._admit, staff, address=address, user_agent=user_agent, now=now)
         new_hash = await hash_password(password) if needs_rehash(staff.password_hash) else staff.password_hash
-        async with transaction(self._database) as tx:
-            return await self._admit(tx, staff, new_hash, address=address, user_agent=user_agent, now=now)
+        signed_in = await here(staff.password_hash, new_hash)
+        if signed_in is None:
+            # A sign-in at the same moment may have made the hash anew, of the same password: that is asked anew.
+            current = await self._current_hash(staff.id)
+            if await is_right_password(current, password) and current is not None:
+                signed_in = await here(current, current)
+        if signed_in is None:
+            # Disabled, or given another password, while this one was being looked at.
+            raise Refusal("wrong_credentials")
+        return signed_in
 
     async def finish(
         self, pending_token: str, code: str, *, address: str, user_agent: str, now: datetime
@@ -142,37 +153,37 @@ class StaffSignIn:
         self._count_stranger(email, now)
         return None
 
+    async def _current_hash(self, staff_id: UUID) -> str | None:
+        async with self._database.connection() as connection:
+            return await connection.scalar(
+                select(Staff.password_hash).where(Staff.id == staff_id, Staff.state == "active")
+            )
+
     async def _admit(
-        self,
-        tx: AsyncConnection,
-        staff: AnyRow,
-        new_hash: str,
-        *,
-        address: str,
-        user_agent: str,
-        now: datetime,
-    ) -> SignedIn:
+        self, staff: AnyRow, right_hash: str, new_hash: str, *, address: str, user_agent: str, now: datetime
+    ) -> SignedIn | None:
+        """Let somebody in whose password fits a hash; None when the account no longer has it, or is not active."""
         is_pending = staff.totp_secret is not None
         # With a code still to come only this try is given back: a password must not buy new guesses at codes.
         failures: ColumnElement[int] | int = func.greatest(Staff.failed_sign_ins - 1, 0) if is_pending else 0
         own_lock = _lock_of(staff.failed_sign_ins + 1, now)
-        admitted = await tx.execute(
-            update(Staff)
-            .where(Staff.id == staff.id, Staff.state == "active", Staff.password_hash == staff.password_hash)
-            .values(
-                password_hash=new_hash,
-                failed_sign_ins=failures,
-                locked_until=case((Staff.locked_until == own_lock, null()), else_=Staff.locked_until)
-                if is_pending
-                else null(),
+        async with transaction(self._database) as tx:
+            admitted = await tx.execute(
+                update(Staff)
+                .where(Staff.id == staff.id, Staff.state == "active", Staff.password_hash == right_hash)
+                .values(
+                    password_hash=new_hash,
+                    failed_sign_ins=failures,
+                    locked_until=case((Staff.locked_until == own_lock, null()), else_=Staff.locked_until)
+                    if is_pending
+                    else null(),
+                )
             )
-        )
-        if admitted.rowcount != 1:
-            # Disabled, or given another password, while this one was being looked at.
-            raise Refusal("wrong_credentials")
-        return await self._open(
-            tx, staff, address=address, user_agent=user_agent, now=now, is_pending=is_pending
-        )
+            if admitted.rowcount != 1:
+                return None
+            return await self._open(
+                tx, staff, address=address, user_agent=user_agent, now=now, is_pending=is_pending
+            )
 
     async def _open(
         self,

@@ -11,7 +11,7 @@ import csv
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -109,14 +109,27 @@ def rows(path: Path, form: Form) -> Iterator[list[str]]:
     Raises:
         Refusal: ``unreadable_file`` when the file turns out to be broken further on.
     """
-    for batch in _batches(path, form):
-        yield from filter(_has_something, batch)
+    for _number, row in numbered_rows(path, form):
+        yield row
+
+
+def numbered_rows(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
+    """The same, each after its number as a spreadsheet shows it, from 1: blank rows count, and a row whose cell has
+    several lines is one.
+
+    Raises:
+        Refusal: as ``rows``.
+    """
+    for numbers, batch in _batches(path, form):
+        for number, row in zip(numbers, batch, strict=True):
+            if _has_something(row):
+                yield number, row
 
 
 def cells(path: Path, form: Form, column: int, *, has_heading: bool) -> Iterator[list[str]]:
     """One column of the rows that have something in them, many at a time; "" where a row is shorter."""
     skipped = 0 if has_heading else 1
-    for batch in _batches(path, form):
+    for _numbers, batch in _batches(path, form):
         found = _column(batch, column)
         if not skipped and found:
             del found[0]
@@ -139,14 +152,17 @@ def _has_something(row: list[str]) -> bool:
     return any(row) and any(map(str.strip, row))
 
 
-def _batches(path: Path, form: Form) -> Iterator[list[list[str]]]:
-    """All rows, blank ones too, many at a time."""
+def _batches(path: Path, form: Form) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """The rows, many at a time, blank ones of texts too, after their numbers."""
     if form.kind == "xlsx":
-        for batch in workbook.batches(path):
+        for numbers, batch in workbook.batches(path):
             if {*map(type, chain.from_iterable(batch))} == {str}:
-                yield batch
+                yield numbers, batch
             else:
-                yield [[value if type(value) is str else _spoilt(value) for value in row] for row in batch]
+                yield (
+                    numbers,
+                    [[value if type(value) is str else _spoilt(value) for value in row] for row in batch],
+                )
         return
     try:
         with path.open(encoding=form.encoding, errors="replace", newline="") as text:
@@ -158,9 +174,11 @@ def _batches(path: Path, form: Form) -> Iterator[list[list[str]]]:
         raise Refusal("unreadable_file") from error
 
 
-def _batched(found: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+def _batched(found: Iterator[list[str]]) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    first = 1
     while batch := list(islice(found, _ROWS_PER_BATCH)):
-        yield batch
+        yield range(first, first + len(batch)), batch
+        first += len(batch)
 
 
 def _check_package(path: Path) -> None:

@@ -100,8 +100,8 @@ class _Parts:
     counts_from_1904: bool
 
 
-def batches(path: Path) -> Iterator[list[list[Any]]]:
-    """The rows of the first visible worksheet that hold something, some hundred at a time.
+def batches(path: Path) -> Iterator[tuple[list[int], list[list[Any]]]]:
+    """The rows of the first visible worksheet that hold something, some hundred at a time, after their numbers.
 
     Text is a ``str``, a number a ``float``; further there are ``bool``, and what a number's format makes of it:
     ``date``, ``time``, ``datetime`` and ``timedelta``. Empty cells and errors such as ``#N/A`` are "". Columns are
@@ -121,8 +121,9 @@ def batches(path: Path) -> Iterator[list[list[Any]]]:
         formats = _formats_of(package, parts)
         first_column = _first_column(package, parts, formats)
         for sheet in _reading(package, parts, formats, first_column):
-            if rows := sheet.taken():
-                yield rows
+            numbers, rows = sheet.taken()
+            if rows:
+                yield numbers, rows
 
 
 def _first_column(package: _Package, parts: _Parts, formats: Formats) -> int:

@@ -107,6 +107,7 @@ class Sheet(LongDocument):
         self._places = _Places(first_column)
         self._least_column_without_letters = MOST_COLUMNS
         self._rows: list[list[Any]] = []
+        self._numbers: list[int] = []
         self._weight = 0
         self._row: list[Any] | None = None
         self._row_weight = 0
@@ -123,10 +124,11 @@ class Sheet(LongDocument):
         with_letters = min(self._places.values(), default=MOST_COLUMNS) + self._first_column
         return min(with_letters, self._least_column_without_letters, MOST_COLUMNS)
 
-    def taken(self) -> list[list[Any]]:
-        """The rows that hold anything and have been read since the last call."""
-        rows, self._rows, self._weight = self._rows, [], 0
-        return rows
+    def taken(self) -> tuple[list[int], list[list[Any]]]:
+        """The rows that hold anything and have been read since the last call, after their numbers in the sheet."""
+        taken = self._numbers, self._rows
+        self._numbers, self._rows, self._weight = [], [], 0
+        return taken
 
     def started(self, name: str, attributes: dict[str, str]) -> None:
         if self._cell is None:
@@ -161,7 +163,7 @@ class Sheet(LongDocument):
         self._row, self._row_weight, self._next_column = [], 0, 0
 
     def entry_ended(self) -> None:
-        self._add_row(self._row or [])
+        self._add_row(self._row_number, self._row or [])
         self._row = None
 
     def take(self, plain: str, columns: list[tuple[bytes, ...]], content: bytes) -> None:
@@ -172,11 +174,11 @@ class Sheet(LongDocument):
         if plain == _PLAIN_ROW:
             self._take_cells(plain_pattern(_PLAIN_CELL, self._prefix).findall(content))
         elif plain == _ROW_OF_ONE_INLINE_TEXT:
-            self._take_texts(columns[1], tidied_all(columns[3], columns[2]))
+            self._take_texts(numbers, columns[1], tidied_all(columns[3], columns[2]))
         else:
-            self._take_texts(columns[1], self._texts.at(map(int, columns[2])))
+            self._take_texts(numbers, columns[1], self._texts.at(map(int, columns[2])))
 
-    def _take_texts(self, letters: tuple[bytes, ...], texts: list[str]) -> None:
+    def _take_texts(self, numbers: list[int], letters: tuple[bytes, ...], texts: list[str]) -> None:
         """Take rows of one text each."""
         places = list(map(self._places.__getitem__, letters))
         self._add_weight(sum(map(len, texts)) + (sum(places) + len(texts)) * _WEIGHT_OF_CELL)
@@ -184,6 +186,7 @@ class Sheet(LongDocument):
             self._rows += [[*[""] * place, text] for place, text in zip(places, texts, strict=True)]
         else:
             self._rows += [[text] for text in texts]
+        self._numbers += numbers
 
     def _take_cells(self, cells: list[tuple[bytes, ...]]) -> None:
         indexes = [cell[4] for cell in cells if cell[3] == b"s" and cell[4]]
@@ -192,10 +195,10 @@ class Sheet(LongDocument):
         texts = iter(self._texts.at(map(int, indexes)))
         places = self._places
         row: list[Any] = []
-        row_number = b""
+        row_number = b"0"
         for letters, number, style, kind, text, is_space_kept, inline in cells:
             if number != row_number:
-                self._add_row(row)
+                self._add_row(int(row_number), row)
                 row, row_number = [], number
             if inline:
                 value: Any = tidied(decoded(inline), is_space_kept)
@@ -212,14 +215,15 @@ class Sheet(LongDocument):
                 row.append(value)
             else:
                 _put(row, place, value)
-        self._add_row(row)
+        self._add_row(int(row_number), row)
 
-    def _add_row(self, row: list[Any]) -> None:
+    def _add_row(self, number: int, row: list[Any]) -> None:
         if row:
             weight = sum([len(value) for value in row if type(value) is str]) + len(row) * _WEIGHT_OF_CELL
             if weight > _LONGEST_ROW:
                 raise Refusal("unreadable_file")
             self._rows.append(row)
+            self._numbers.append(number)
             self._add_weight(weight)
 
     def _add_weight(self, weight: int) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,8 @@ _EXAMPLES = 50
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A row that did not turn a voucher to redeemed; ``outcome`` may also be ``invalid``."""
+    """A row that did not turn a voucher to redeemed, by its number in the file, blank rows and a heading counted;
+    ``outcome`` may also be ``invalid``."""
 
     number: int
     code: str
@@ -65,29 +67,38 @@ async def report_file(
     actor.require_merchant(merchant_id)
     rows = await asyncio.to_thread(_read, path, name, time_zone, now)
     outcomes: list[Outcome | str] = ["invalid"] * len(rows)
-    good = [position for position, (_code, use) in enumerate(rows) if use is not None]
+    good = [position for position, row in enumerate(rows) if row.use is not None]
     for start in range(0, len(good), MOST_REPORTS):
         positions = good[start : start + MOST_REPORTS]
-        uses = [use for position in positions if (use := rows[position][1]) is not None]
+        uses = [use for position in positions if (use := rows[position].use) is not None]
         async with transaction(database) as tx:
             found = await report_uses(tx, actor, merchant_id, uses, now)
         for position, outcome in zip(positions, found, strict=True):
             outcomes[position] = outcome
     examples = [
-        ReportRow(number, code, outcome)
-        for number, ((code, _use), outcome) in enumerate(zip(rows, outcomes, strict=True), start=1)
+        ReportRow(row.number, row.code, outcome)
+        for row, outcome in zip(rows, outcomes, strict=True)
         if outcome not in ("used", "already")
     ]
     return UseReport(dict(Counter(outcomes)), examples[:_EXAMPLES])
 
 
-def _read(path: Path, name: str, time_zone: str, now: datetime) -> list[tuple[str, ReportedUse | None]]:
+class _Row(NamedTuple):
+    number: int
+    code: str
+    use: ReportedUse | None
+
+
+def _read(path: Path, name: str, time_zone: str, now: datetime) -> list[_Row]:
     zone = ZoneInfo(time_zone)
-    found: list[tuple[str, ReportedUse | None]] = []
-    for number, cells in enumerate(sheets.rows(path, sheets.recognise(path, name))):
+    found: list[_Row] = []
+    is_first = True
+    for number, cells in sheets.numbered_rows(path, sheets.recognise(path, name)):
         code, when, where = ([cell.strip() for cell in cells] + ["", "", ""])[:3]
-        if number == 0 and not any(character.isdigit() for character in code):
-            continue
+        if is_first:
+            is_first = False
+            if not any(character.isdigit() for character in code):
+                continue
         if len(found) >= MOST_ROWS:
             raise Refusal("too_large")
         moment = _moment(when, zone) if when else now
@@ -99,7 +110,8 @@ def _read(path: Path, name: str, time_zone: str, now: datetime) -> list[tuple[st
             and len(where) <= LONGEST_PLACE
             and is_storable(where)
         )
-        found.append((code, ReportedUse(code, moment, where) if is_good and moment is not None else None))
+        use = ReportedUse(code, moment, where) if is_good and moment is not None else None
+        found.append(_Row(number, code, use))
     return found
 
 

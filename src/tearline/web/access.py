@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from litestar import Request
 from litestar.datastructures import Cookie
@@ -47,6 +47,13 @@ def services_of(request: AnyRequest) -> Services:
 def address_of(request: AnyRequest) -> str:
     """The network address that the request came from, for limits and the audit log."""
     return client_address(request.scope, services_of(request).settings.proxy_networks)
+
+
+def rest_of_path(request: AnyRequest, before: str) -> str:
+    """What the address's path says after ``before``, as it was asked for: a ``{name:path}`` of the framework is
+    without the slashes at its ends, and one within is the same whether it was escaped or not."""
+    raw_path = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
+    return unquote(raw_path.decode("latin-1")).removeprefix(before)
 
 
 def safe_next(path: str | None, fallback: str) -> str:

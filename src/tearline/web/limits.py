@@ -183,6 +183,47 @@ class CallerLimit:
         await self._limiter.hit(self._limit, caller)
 
 
+class CodeGuard:
+    """Throttles guesses at coupons' codes in the carts that come through one API key.
+
+    Each member is counted apart, so that who tries codes is stopped and the shop's other customers are not; its
+    guests, whom nothing tells apart, are counted together. Over a longer time all that comes through the key is
+    counted: a shop that invents members finds no more for it.
+
+    Args:
+        limiter: counts the wrong ones.
+        per_member: how many wrong ones a member has.
+        of_guests: how many wrong ones all guests of a key have.
+        per_key: how many wrong ones may come through a key; more than its guests alone can bring it to, lest they
+            stop its members.
+    """
+
+    def __init__(self, limiter: Limiter, per_member: Limit, of_guests: Limit, per_key: Limit) -> None:
+        self._limiter = limiter
+        self._per_member = per_member
+        self._of_guests = of_guests
+        self._per_key = per_key
+
+    async def check(self, caller: str, member_id: UUID | None) -> None:
+        """Before codes are looked at: refuse with ``too_many_attempts`` at a limit, without counting."""
+        for limit, key in self._counted(caller, member_id):
+            standing = await self._limiter.standing(limit, key)
+            if standing.remaining == 0:
+                raise too_many(standing)
+
+    async def count_wrong(self, caller: str, member_id: UUID | None, amount: int) -> None:
+        """So many codes were wrong; refuse with ``too_many_attempts`` when that is one too many."""
+        for _wrong in range(amount):
+            for limit, key in self._counted(caller, member_id):
+                await self._limiter.hit(limit, key)
+
+    def _counted(self, caller: str, member_id: UUID | None) -> tuple[tuple[Limit, str], tuple[Limit, str]]:
+        # The narrow one first: what it refuses is not counted for the key.
+        if member_id is None:
+            return (self._of_guests, caller), (self._per_key, caller)
+        return (self._per_member, f"{caller}:{member_id}"), (self._per_key, caller)
+
+
 class PasswordGuard:
     """Throttles guesses at a campaign's passwords, for each member and each network address.
 

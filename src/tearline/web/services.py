@@ -38,10 +38,11 @@ from tearline.waitingroom.tokens import RoomTokens
 from tearline.waitingroom.watch import RoomWatch
 from tearline.web import metrics
 from tearline.web.background import BackgroundWork
-from tearline.web.limits import CallerLimit, Limit, Limiter, PasswordGuard, shared_counts
+from tearline.web.limits import CallerLimit, CodeGuard, Limit, Limiter, PasswordGuard, shared_counts
 from tearline.web.paying import close_all, payment_providers
 
 _GUESSING_SECONDS = 600
+_KEY_GUESSING_SECONDS = 24 * 3600
 _STOP_SECONDS = 5.0
 
 
@@ -75,8 +76,8 @@ class Services:
     room_guard: Guard
     puzzles: Puzzles
     site_passes: SitePasses
-    failed_lookups: CallerLimit
-    """Keeps anybody from finding coupons by trying codes."""
+    code_guard: CodeGuard
+    """Keeps anybody from finding coupons by trying codes in carts."""
     shelf_watch: ShelfWatch
     """Whether the market has anything to sell."""
     background: BackgroundWork
@@ -157,7 +158,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             puzzles=Puzzles(settings.secret_keys),
             site_passes=SitePasses(settings.secret_keys, settings.public_url),
             cart_offers=OfferBook(),
-            failed_lookups=failed_lookups,
+            code_guard=CodeGuard(
+                limiter,
+                Limit("wrong-codes", settings.wrong_codes_per_member, _GUESSING_SECONDS),
+                Limit("wrong-codes-guests", settings.wrong_codes_of_guests, _GUESSING_SECONDS),
+                Limit("wrong-codes-key", settings.wrong_codes_per_key, _KEY_GUESSING_SECONDS),
+            ),
             shelf_watch=ShelfWatch(settings.currency),
             background=background_work,
         )

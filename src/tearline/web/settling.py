@@ -71,13 +71,20 @@ async def merchant_settlement(
     request: AnyRequest, services: Services, actor: Actor, merchant_id: UUID
 ) -> tuple[Asked, Settlement | None]:
     """A merchant's settlement as its page shows it; None where the days cannot be used."""
+    now = services.now()
     async with services.database.connection() as connection:
         await read_only(connection)
         wanted = await asked(request, services, connection, actor, merchant_id)
         if not wanted.period.is_valid:
             return wanted, None
         drawn = await settlement(
-            connection, actor, merchant_id, wanted.currency, *wanted.period.bounds, wanted.period.time_zone
+            connection,
+            actor,
+            merchant_id,
+            wanted.currency,
+            *wanted.period.bounds,
+            wanted.period.time_zone,
+            now,
         )
     return wanted, drawn
 
@@ -96,6 +103,7 @@ async def merchant_settlement_file(
         wanted.currency,
         *bounds,
         wanted.period.time_zone,
+        services.now(),
         kind="xlsx" if is_excel else "pdf",
         language=language_of(request),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -76,7 +77,7 @@ async def create_quote(
     async with services.database.connection() as connection:
         wanted = await _request(connection, services, actor, data, now)
         cart = await quote_cart(connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id)
-    await _count_guesses(services, actor, _guessed(wanted, cart.loaded))
+    await _count_guesses(services, actor, wanted.member_id, _unknown(cart.loaded))
     return quote_answer(cart, _language(request))
 
 
@@ -96,7 +97,7 @@ async def create_qualification(
         loaded, found = await qualify_cart(
             connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id
         )
-    await _count_guesses(services, actor, _guessed(wanted, loaded))
+    await _count_guesses(services, actor, wanted.member_id, _unknown(loaded))
     return qualification_answer(loaded, found, _language(request))
 
 
@@ -115,10 +116,13 @@ async def create_cart_order(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[CartOrderAnswer]:
     """Order a cart at its price now: its coupons are held until it is paid, cancelled, or out of time."""
+    member_id: UUID | None = None
 
     async def work(tx: AsyncConnection) -> CartOrderAnswer:
+        nonlocal member_id
         now = services.now()
         wanted = await _request(tx, services, actor, data, now)
+        member_id = wanted.member_id
         placed = await actions.place_order(
             tx,
             wanted,
@@ -134,7 +138,8 @@ async def create_cart_order(
     try:
         return await write(request, actor, work, status=201)
     except Refusal as refusal:
-        await _count_guesses(services, actor, [refusal.reason] * len(refusal.details.get("coupons", ())))
+        if refusal.reason == "code_not_recognised":
+            await _count_guesses(services, actor, member_id, refusal.details["coupons"])
         raise
 
 
@@ -282,9 +287,9 @@ async def _request(
     """
     actor.require("checkout")
     check_choice(body)
-    if body.codes:
-        await services.failed_lookups.check(f"{actor.kind}:{actor.id}")
     member_id = await _member_id(connection, services, actor, body, now)
+    if body.codes:
+        await services.code_guard.check(_caller(actor), member_id)
     found = (core_codes.normalise(code) for code in body.codes)
     return body.request(member_id, tuple(dict.fromkeys(found)))
 
@@ -314,15 +319,21 @@ async def _member_id(
     return member.id
 
 
-def _guessed(wanted: CartRequest, loaded: Loaded) -> list[str]:
-    """What became of the codes that lead to no coupon. Ids are no guesses: a shop may have old ones."""
-    return [one.reason for one in loaded.unusable if one.key in wanted.codes]
+def _unknown(loaded: Loaded) -> list[str]:
+    return [one.key for one in loaded.unusable if one.reason == "code_not_recognised"]
 
 
-async def _count_guesses(services: Services, actor: Actor, reasons: list[str]) -> None:
-    # Counted after the look-up, and answered without what it found when it was one too many.
-    for _wrong in range(reasons.count("code_not_recognised")):
-        await services.failed_lookups.hit(f"{actor.kind}:{actor.id}")
+async def _count_guesses(
+    services: Services, actor: Actor, member_id: UUID | None, unknown: Sequence[str]
+) -> None:
+    # Counted after the look-up, and answered without what it found when it was one too many. What can be no code is
+    # no guess: a mistyped one is told by its check character. Nor are ids: a shop may have old ones.
+    wrong = sum(core_codes.is_well_formed(one) for one in unknown)
+    await services.code_guard.count_wrong(_caller(actor), member_id, wrong)
+
+
+def _caller(actor: Actor) -> str:
+    return f"{actor.kind}:{actor.id}"
 
 
 def _language(request: AnyRequest) -> str:

@@ -24,7 +24,7 @@ from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.texts import is_storable
 from tearline.i18n import _
-from tearline.web.access import GivenServices
+from tearline.web.access import GivenServices, rest_of_path
 from tearline.web.api.catalogue_shapes import (
     BrandAnswer,
     BrandsBody,
@@ -180,9 +180,12 @@ async def list_products(
     )
 
 
-@get("/catalogue/products/{key:str}", responses=problems())
-async def get_product(services: GivenServices, actor: GivenKey, key: FromPath[str]) -> ProductAnswer:
-    """One product. One whose key has a slash, or is `file` or `withdraw`, is found in the list."""
+@get("/catalogue/products/{key:path}", responses=problems())
+async def get_product(
+    request: AnyRequest, services: GivenServices, actor: GivenKey, key: FromPath[str]
+) -> ProductAnswer:
+    """One product. One whose key is `file` or `withdraw`, or begins with that and a slash, is found in the list."""
+    key = rest_of_path(request, "/api/v1/catalogue/products/")
     async with services.database.connection() as connection:
         return product_answer(await reads.product_by_key(connection, actor, key))
 
@@ -244,7 +247,8 @@ async def put_products_file(
     """Put the products of a CSV or Excel file, all or none.
 
     When rows are in the way, the answer is `invalid`: `fields` names the first hundred of them, such as
-    `rows.17.price`, numbered as in a spreadsheet; `refused` says how many there are, of how many `rows`.
+    `rows.17.price`, numbered as a spreadsheet shows them, blank rows counted; `refused` says how many there are, of
+    how many `rows`.
     """
     return await _put_file(request, services, actor, "products", name)
 

@@ -22,6 +22,7 @@ from tearline.checkout.statements import (
 )
 from tearline.core.offer_checks import is_time_zone
 from tearline.core.refusal import Refusal
+from tearline.core.settlement import is_final
 from tearline.i18n import _
 from tearline.web.access import GivenServices
 from tearline.web.api.downloads import PDF, XLSX, StatementDownload
@@ -73,10 +74,11 @@ async def get_settlement_overview(
 ) -> SettlementOverview:
     """What each merchant and the platform owe each other for a period, in one currency; a row for each merchant."""
     _refuse_nonsense(starts_at, ends_at)
+    now = services.now()
     async with services.database.connection() as connection:
         await read_only(connection)
         found = await settlement_of_all(connection, actor, currency, starts_at, ends_at)
-    return overview_answer(found, currency, starts_at, ends_at)
+    return overview_answer(found, currency, starts_at, ends_at, is_final=is_final(ends_at, now))
 
 
 @get(
@@ -102,7 +104,7 @@ async def get_settlement(
     """A merchant's settlement in one currency: its sums, by day and by offer; as a workbook with every entry."""
     zone = services.settings.time_zone if time_zone is None else time_zone
     _refuse_nonsense(starts_at, ends_at, zone)
-    wanted = (merchant_id, currency, starts_at, ends_at, zone)
+    wanted = (merchant_id, currency, starts_at, ends_at, zone, services.now())
     if file_format == "json":
         async with services.database.connection() as connection:
             await read_only(connection)

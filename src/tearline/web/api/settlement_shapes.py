@@ -75,6 +75,8 @@ class SettlementOverview(Answer):
     currency: Currency
     starts_at: datetime
     ends_at: datetime
+    is_final: bool
+    """Whether nothing is added any more: the period ended ten minutes ago or earlier."""
     items: list[MerchantSettlementRow]
 
 
@@ -113,6 +115,8 @@ class SettlementAnswer(Answer):
     time_zone: str
     starts_at: datetime
     ends_at: datetime
+    is_final: bool
+    """Whether nothing is added any more: the period ended ten minutes ago or earlier."""
     totals: SettlementTotals
     days: list[SettlementDay]
     offers: list[SettlementOffer]
@@ -138,6 +142,7 @@ class SettlementEntryAnswer(Answer):
     offer_code: str | None
     note: str | None
     by_name: str | None
+    """Who made an adjustment, for the operator's keys. A merchant's key is not told: it was the platform."""
     occurred_at: datetime
 
 
@@ -169,13 +174,14 @@ class AdjustmentAnswer(Answer):
 
 
 def overview_answer(
-    found: list[MerchantTotals], currency: str, starts_at: datetime, ends_at: datetime
+    found: list[MerchantTotals], currency: str, starts_at: datetime, ends_at: datetime, *, is_final: bool
 ) -> SettlementOverview:
     """All merchants' settlement."""
     return SettlementOverview(
         currency=currency,
         starts_at=starts_at,
         ends_at=ends_at,
+        is_final=is_final,
         items=[
             MerchantSettlementRow(
                 merchant_id=one.merchant_id,
@@ -198,6 +204,7 @@ def settlement_answer(drawn: Settlement) -> SettlementAnswer:
         time_zone=drawn.time_zone,
         starts_at=drawn.starts_at,
         ends_at=drawn.ends_at,
+        is_final=drawn.is_final,
         totals=_totals(drawn.totals),
         days=[_day(one) for one in drawn.days],
         offers=[_offer(one) for one in drawn.offers],

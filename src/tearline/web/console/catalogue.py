@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,14 @@ def key_field(*, is_new: bool) -> Text:
 def row_field(path: str) -> str:
     """The form's name for a field of the action's only item: ``items.0.names.en`` is ``names.en``."""
     return path.removeprefix("items.0.")
+
+
+def seen_in(form: BoundForm) -> datetime:
+    """When what the person saw of an entry was last changed, from the form's hidden input; tampered with, never."""
+    try:
+        return datetime.fromisoformat(form.inputs.first("version")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def refuse_known(counts: Counts) -> None:
@@ -158,7 +167,8 @@ async def edit_product(request: AnyRequest, services: GivenServices, actor: Give
     """The form with what is known; key and merchant stay."""
     actor.require("catalogue.write")
     product = await _asked(request, services, actor)
-    return _form_page(request, (await _form(request, services, product)).blank(_values(product)), product)
+    form = (await _form(request, services, product)).blank(_values(product))
+    return _form_page(request, form, product, product.updated_at)
 
 
 @post("/catalogue/products/edit")
@@ -167,15 +177,18 @@ async def update_product(request: AnyRequest, services: GivenServices, actor: Gi
     actor.require("catalogue.write")
     product = await _asked(request, services, actor)
     form = await (await _form(request, services, product)).read(request, shown=_values(product))
+    seen_at = seen_in(form)
     saved = await save(
         services,
         form,
         lambda tx: actions.put_products(
-            tx, actor, [_item({**_values(product), **form.values})], services.now()
+            tx, actor, [_item({**_values(product), **form.values})], services.now(), seen_at=seen_at
         ),
         names=row_field,
     )
-    return redirect(request, HOME, flash=_("Saved.")) if saved else _form_page(request, form, product)
+    if saved is None:
+        return _form_page(request, form, product, seen_at)
+    return redirect(request, HOME, flash=_("Saved."))
 
 
 def _with_id(actor: Actor) -> Any:
@@ -232,8 +245,17 @@ def _item(values: dict[str, Any]) -> ProductItem:
     return ProductItem(**{**values, "merchant_id": UUID(values["merchant_id"])})
 
 
-def _form_page(request: AnyRequest, form: BoundForm, product: Any = None) -> Response[str]:
-    return show(request, "catalogue_product.html", status_code=form.status_code, form=form, product=product)
+def _form_page(
+    request: AnyRequest, form: BoundForm, product: Any = None, seen_at: datetime | None = None
+) -> Response[str]:
+    return show(
+        request,
+        "catalogue_product.html",
+        status_code=form.status_code,
+        form=form,
+        product=product,
+        version=seen_at and seen_at.isoformat(),
+    )
 
 
 HANDLERS: list[Any] = [

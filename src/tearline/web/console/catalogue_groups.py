@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from tearline.core.catalogue import LONGEST_NAME
 from tearline.core.roles import Actor
 from tearline.i18n import _, localised
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.console.catalogue import category_choices, key_field, refuse_known, row_field
+from tearline.web.console.catalogue import category_choices, key_field, refuse_known, row_field, seen_in
 from tearline.web.console.support import save, show
 from tearline.web.services import Services
 from tearline.web.ui.forms import BoundForm, Choice, Form, Localised
@@ -50,7 +51,8 @@ async def show_categories(request: AnyRequest, services: GivenServices, actor: G
     actor.require("catalogue.read")
     async with services.database.connection() as connection:
         nodes = await reads.category_tree(connection)
-    return show(request, "catalogue_categories.html", nodes=nodes)
+        products = await reads.products_within(connection, nodes)
+    return show(request, "catalogue_categories.html", nodes=nodes, products=products)
 
 
 @get("/catalogue/categories/new")
@@ -79,7 +81,7 @@ async def create_category(request: AnyRequest, services: GivenServices, actor: G
 async def edit_category(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The form with what is known."""
     category, form = await _asked_category(request, services, actor)
-    return _page(request, form.blank(category._asdict()), _EDIT_CATEGORY, category)
+    return _page(request, form.blank(category._asdict()), _EDIT_CATEGORY, category, category.updated_at)
 
 
 @post("/catalogue/categories/edit")
@@ -87,15 +89,16 @@ async def update_category(request: AnyRequest, services: GivenServices, actor: G
     """Change the category, or move it with all that lies in it."""
     category, plain = await _asked_category(request, services, actor)
     form = await plain.read(request, shown=category._asdict())
+    seen_at = seen_in(form)
     item = {"key": category.key, **form.values}
     saved = await save(
         services,
         form,
-        lambda tx: actions.put_categories(tx, actor, [CategoryItem(**item)], services.now()),
+        lambda tx: actions.put_categories(tx, actor, [CategoryItem(**item)], services.now(), seen_at=seen_at),
         names=row_field,
     )
     if saved is None:
-        return _page(request, form, _EDIT_CATEGORY, category)
+        return _page(request, form, _EDIT_CATEGORY, category, seen_at)
     return redirect(request, CATEGORIES, flash=_("Saved."))
 
 
@@ -159,7 +162,8 @@ async def create_brand(request: AnyRequest, services: GivenServices, actor: Give
 async def edit_brand(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """The form with what is known."""
     brand = await _asked_brand(request, services, actor)
-    return _page(request, _brand_form(is_new=False).blank(brand._asdict()), _EDIT_BRAND, brand)
+    form = _brand_form(is_new=False).blank(brand._asdict())
+    return _page(request, form, _EDIT_BRAND, brand, brand.updated_at)
 
 
 @post("/catalogue/brands/edit")
@@ -167,14 +171,17 @@ async def update_brand(request: AnyRequest, services: GivenServices, actor: Give
     """Change the brand as the form says."""
     brand = await _asked_brand(request, services, actor)
     form = await _brand_form(is_new=False).read(request, shown=brand._asdict())
+    seen_at = seen_in(form)
     item = {"key": brand.key, **form.values}
     saved = await save(
         services,
         form,
-        lambda tx: actions.put_brands(tx, actor, [BrandItem(**item)], services.now()),
+        lambda tx: actions.put_brands(tx, actor, [BrandItem(**item)], services.now(), seen_at=seen_at),
         names=row_field,
     )
-    return redirect(request, BRANDS, flash=_("Saved.")) if saved else _page(request, form, _EDIT_BRAND, brand)
+    if saved is None:
+        return _page(request, form, _EDIT_BRAND, brand, seen_at)
+    return redirect(request, BRANDS, flash=_("Saved."))
 
 
 def _brand_form(*, is_new: bool) -> Form:
@@ -194,7 +201,11 @@ _EDIT_BRAND = (BRANDS, _("Brands"), "")
 
 
 def _page(
-    request: AnyRequest, form: BoundForm, place: tuple[str, str, str], entry: Any = None
+    request: AnyRequest,
+    form: BoundForm,
+    place: tuple[str, str, str],
+    entry: Any = None,
+    seen_at: datetime | None = None,
 ) -> Response[str]:
     home, home_label, title = place
     return show(
@@ -206,6 +217,7 @@ def _page(
         home_label=home_label,
         title_text=title,
         action=f"{home}/edit?key={quote(entry.key, safe='')}" if entry is not None else "",
+        version=seen_at and seen_at.isoformat(),
         name=localised(entry.names, language_of(request)) if entry is not None else "",
     )
 

@@ -21,6 +21,7 @@ from tearline.checkout.statements import (
     settlement_of_all,
 )
 from tearline.core.money import MAXIMUM_AMOUNT
+from tearline.core.settlement import is_final
 from tearline.i18n import _, localised
 from tearline.i18n.formats import major_units
 from tearline.merchants.idempotency import caller_of, fingerprint_of, remember, remembered
@@ -65,6 +66,7 @@ def adjustment_form(currency: str) -> Form:
 @get("/settlement")
 async def show_overview(request: AnyRequest, services: GivenServices, actor: GivenActor) -> Response[str]:
     """A row for each merchant, and a plot of who owes whom; of the last thirty days unless others are asked for."""
+    now = services.now()
     async with services.database.connection() as connection:
         await read_only(connection)
         actor.require("settlement.read")
@@ -78,8 +80,9 @@ async def show_overview(request: AnyRequest, services: GivenServices, actor: Giv
         "settlement.html",
         status_code=wanted.period.form.status_code,
         asked=wanted,
-        months=wanted.period.months(services.now()),
+        months=wanted.period.months(now),
         found=found,
+        is_final=not wanted.period.is_valid or is_final(wanted.period.bounds[1], now),
         whole=whole,
         plotted=_plotted(found, wanted.currency, language_of(request)),
         most_in_plot=_MOST_IN_PLOT,
@@ -112,6 +115,7 @@ async def download_overview(
         wanted.currency,
         *bounds,
         wanted.period.time_zone,
+        services.now(),
         kind="xlsx" if is_excel else "pdf",
         language=language_of(request),
     )

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from litestar import Response, get
 from litestar.params import FromPath
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.catalogue.reads import category_tree
-from tearline.catalogue.shelf import ShelfProduct, shelf, shelf_merchants, shelf_products
+from tearline.catalogue.shelf import ShelfProduct, shelf, shelf_categories, shelf_merchants, shelf_products
 from tearline.checkout.loading import promotions_of
 from tearline.checkout.offers import CartOffer
 from tearline.checkout.quoting import qualify_cart
@@ -25,7 +24,7 @@ from tearline.i18n import localised, translate
 from tearline.i18n.formats import money
 from tearline.members.reads import MemberRow
 from tearline.offers.describe import value_text
-from tearline.web.access import AnyRequest, GivenServices, GivenVisitor
+from tearline.web.access import AnyRequest, GivenServices, GivenVisitor, rest_of_path
 from tearline.web.services import Services
 from tearline.web.shop.basket import MOST_QUANTITY, Basket, basket_of
 from tearline.web.shop.market_faces import CouponFace, coupon_faces
@@ -81,7 +80,7 @@ async def market_page(request: AnyRequest, services: GivenServices, visitor: Giv
             after=after,
             limit=PAGE_SIZE,
         )
-        tree = [node for node in await category_tree(connection) if node.products_within]
+        tree = await shelf_categories(connection, currency)
         merchants = await shelf_merchants(connection, currency)
         cards = await _cards(connection, services, page.products, language, now)
         member = await known_member(connection, visitor)
@@ -113,9 +112,7 @@ async def product_page(
 ) -> Response[str]:
     """One product: its price, its merchant, and the member's coupons that are good for it alone."""
     now, language = services.now(), language_of(request)
-    # As it was asked for: the framework takes slashes at either end of a path for its own.
-    raw_path = request.scope.get("raw_path") or quote(f"/market/p{key}").encode()
-    key = unquote(raw_path.decode("latin-1")).removeprefix("/market/p/")
+    key = rest_of_path(request, "/market/p/")
     basket = basket_of(request)
     async with services.database.connection() as connection:
         product = await sold_product(connection, services, key)
