@@ -84,9 +84,12 @@ def hints(cart: Cart, rights: Sequence[Right], quote: Quote, now: datetime) -> t
         right = candidate.right
         if right.rules.threshold_base == "list_price" and not any(_steps(right, candidate.list_total)):
             continue
-        giving_way = [one for one in applied if not combine(one.right, right)]
+        staying: list[Candidate] = []
+        giving_way: list[Candidate] = []
+        for one in applied:
+            (staying if combine(one.right, right) else giving_way).append(one)
         instead_of = sum(taken[one.right.key] for one in giving_way)
-        state = _before(cart, [one for one in applied if combine(one.right, right)], right)
+        state = _before(cart, staying, right)
         for hint in _thresholds(cart, candidate, state):
             if hint.saving > instead_of or (isinstance(right.benefit, Gift) and not giving_way):
                 nearest.setdefault(right.offer, replace(hint, instead_of=instead_of))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +43,7 @@ from tearline.web.problems import sentence_of
 def quote_answer(cart: PricedCart, language: str) -> QuoteAnswer:
     """A quote as it is answered; reasons in ``language``."""
     loaded = cart.loaded
-    frozen = freeze(loaded.cart, cart.quote)
+    frozen = freeze(loaded.cart, cart.quote, cart.taxes)
     borne = _borne(frozen)
     applied = []
     for place, one in enumerate(cart.quote.applied):
@@ -251,6 +252,7 @@ def _hint(loaded: Loaded, one: Hint) -> HintAnswer:
 
 
 def _skipped(loaded: Loaded, some: tuple[Skipped, ...], language: str) -> list[SkippedAnswer]:
+    @cache  # within one answer: many coupons are skipped for the same reason
     def words(reason: str) -> str:
         return sentence_of(Refusal(reason), language)
 
