@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TypeAlias
@@ -84,6 +84,8 @@ class Right:
         merchant_id: whose it is; None for the platform's.
         valid_from, valid_until: None for no bound.
         issued_at: of equals the oldest is used first.
+        slot: the place that it takes: of rights to the same place, one applies. Each merchant has places of its own;
+            for the platform's coupons and for shipping there is one of each.
     """
 
     key: str
@@ -100,25 +102,25 @@ class Right:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     issued_at: datetime | None = None
+    slot: Slot = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: a search compares places again and again.
+        layer = self._layer()
+        merchant = str(self.merchant_id) if layer in (MERCHANT_PROMOTIONS, MERCHANT_COUPONS) else ""
+        object.__setattr__(self, "slot", (layer, self.rules.stacking_group or "", merchant))
 
     @property
     def layer(self) -> int:
         """When its turn is."""
+        return self.slot[0]
+
+    def _layer(self) -> int:
         if isinstance(self.benefit, FreeShipping):
             return SHIPPING
         if self.issuer == "platform":
             return PLATFORM_COUPONS
         return MERCHANT_PROMOTIONS if self.is_promotion else MERCHANT_COUPONS
-
-    @property
-    def slot(self) -> Slot:
-        """The place that it takes: of rights to the same place, one applies.
-
-        Each merchant has places of its own; for the platform's coupons and for shipping there is one of each.
-        """
-        layer = self.layer
-        merchant = str(self.merchant_id) if layer in (MERCHANT_PROMOTIONS, MERCHANT_COUPONS) else ""
-        return layer, self.rules.stacking_group or "", merchant
 
 
 Slot: TypeAlias = tuple[int, str, str]
