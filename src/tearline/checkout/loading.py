@@ -167,10 +167,13 @@ async def load(
         )
         for key, coupon in usable.items()
     ]
-    of_member = sum(coupon.holder_id == request.member_id for coupon in found)
+    is_whole = (
+        len(found) < MOST_COUPONS
+        or sum(coupon.holder_id == request.member_id for coupon in found) < MOST_COUPONS
+    )
     return Loaded(
         cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products,
-        is_whole_wallet=of_member < MOST_COUPONS,
+        is_whole_wallet=is_whole,
     )  # fmt: skip
 
 
@@ -185,6 +188,7 @@ def _sorted_out(
     usable: dict[str, CartCoupon] = {}
     unusable: list[Unusable] = []
     named: set[str] = set()
+    asked_for = (*request.codes, *request.coupon_ids)
     seen: set[str | UUID] = set()
     for coupon in found:
         offer = offers[coupon.offer_id]
@@ -194,9 +198,9 @@ def _sorted_out(
             # What a member holds of others is not this merchant's to know.
             continue
         key = str(coupon.id)
-        seen |= {coupon.code, coupon.id}
-        if coupon.code in request.codes or coupon.id in request.coupon_ids:
+        if asked_for and (coupon.code in asked_for or coupon.id in asked_for):
             named.add(key)
+            seen |= {coupon.code, coupon.id}
         elif request.choose == "given":
             continue
         why = _WHY_UNUSABLE.get(coupon.state) or offer.why_not_here(request.store_id, now)
@@ -206,7 +210,7 @@ def _sorted_out(
             unusable.append(Unusable(key, why, coupon, offer))
     unusable += [
         Unusable(str(asked), "code_not_recognised", asked_id=asked if isinstance(asked, UUID) else None)
-        for asked in (*request.codes, *request.coupon_ids)
+        for asked in asked_for
         if asked not in seen
     ]
     return usable, unusable, named

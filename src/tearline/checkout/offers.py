@@ -87,14 +87,16 @@ class OfferBook:
 
     async def of(self, connection: AnyConnection, versions: Mapping[UUID, int]) -> dict[UUID, CartOffer]:
         """Offers by id, each at least as new as the version that was seen."""
-        found = {
-            id_: offer
-            for id_, version in versions.items()
-            if (offer := self._offers.get(id_)) is not None and offer.version >= version
-        }
-        missing = versions.keys() - found.keys()
+        found: dict[UUID, CartOffer] = {}
+        missing: list[UUID] = []
+        for id_, version in versions.items():
+            offer = self._offers.get(id_)
+            if offer is None or offer.version < version:
+                missing.append(id_)
+            else:
+                found[id_] = offer
         if missing:
-            rows = await _OFFERS.rows(connection, ids=list(missing))
+            rows = await _OFFERS.rows(connection, ids=missing)
             read = {row.id: CartOffer(row.id, row.version, draft_of(row)) for row in rows}
             if len(self._offers) > _MOST_KEPT:
                 self._offers.clear()
