@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from tearline.catalogue.actions import put_categories, put_products
 from tearline.catalogue.model import CategoryItem, ProductItem
@@ -14,6 +15,7 @@ from tearline.checkout.requests import CartRequest, LineRequest
 from tearline.core.refusal import Refusal
 from tearline.core.roles import SYSTEM
 from tearline.db import Database, transaction
+from tearline.db.statement import Statement
 from tests.cart_worlds import TENTH_OFF, CartWorld, make_cart_world
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +80,8 @@ async def test_a_line_under_another_merchants_key_is_refused(world: CartWorld, i
 async def test_others_coupons_do_not_crowd_out_a_merchants_own(world: CartWorld, monkeypatch: Any) -> None:
     from tearline.coupons import for_orders
 
-    monkeypatch.setattr(for_orders, "_USABLE", for_orders._USABLE.replace("LIMIT 200", "LIMIT 2"))
+    few = Statement(text(for_orders._USABLE.replace("LIMIT 200", "LIMIT 2")))
+    monkeypatch.setattr(for_orders, "_QUOTED", few)
     elsewhere = await world.offer(world.books)
     for _ in range(3):
         await world.coupon(elsewhere, valid_until=world.now.replace(year=world.now.year + 1))

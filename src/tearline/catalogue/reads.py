@@ -17,6 +17,7 @@ from tearline.core.catalogue import is_key
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.db import LocalisedText
+from tearline.db.statement import AnyConnection, Statement
 from tearline.merchants.model import AnyRow, AnySelect, Merchant
 
 
@@ -45,7 +46,7 @@ class CatalogueProduct:
 
 
 _KEYS = bindparam("keys", type_=ARRAY(Text))
-_PRODUCTS_OF: AnySelect = (
+_PRODUCTS_OF = Statement(
     select(
         Product.key, Product.merchant_id, Product.names, Product.price, Product.currency,
         Product.tax_basis_points, Category.path, Product.brand_key, Product.is_discountable, Product.image,
@@ -56,12 +57,12 @@ _PRODUCTS_OF: AnySelect = (
 )  # fmt: skip
 
 
-async def products_of(connection: AsyncConnection, keys: Iterable[str]) -> dict[str, CatalogueProduct]:
+async def products_of(connection: AnyConnection, keys: Iterable[str]) -> dict[str, CatalogueProduct]:
     """The products with these keys, withdrawn ones too, in one query; what there is not is left out."""
     named = sorted({key for key in keys if is_key(key)})
     if not named:
         return {}
-    rows = await connection.execute(_PRODUCTS_OF, {"keys": named})
+    rows = await _PRODUCTS_OF.rows(connection, keys=named)
     return {
         key: CatalogueProduct(
             key, merchant_id, names, price, currency, tax, tuple(path or ()), brand, is_discountable, image, state

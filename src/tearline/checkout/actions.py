@@ -117,7 +117,7 @@ async def place_order(
     if expected_total is not None and cart.total != expected_total:
         raise Refusal("price_changed", total=cart.total, currency=cart.loaded.cart.currency)
     id_, number = new_id(), order_number(secrets.token_bytes(NUMBER_LENGTH))
-    frozen = freeze(loaded.cart, cart.quote)
+    frozen = freeze(loaded.cart, cart.quote, cart.taxes)
     expires_at = now + hold_lasts
     await tx.execute(
         insert(CartOrder).values(

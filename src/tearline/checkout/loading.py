@@ -9,7 +9,6 @@ from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.catalogue.reads import CatalogueProduct, products_of
 from tearline.checkout.offers import CartOffer, OfferBook
@@ -19,6 +18,7 @@ from tearline.core.money import MAXIMUM_AMOUNT
 from tearline.core.offers import usable_at_merchant
 from tearline.core.refusal import Refusal
 from tearline.coupons.for_orders import MOST_COUPONS, CartCoupon, coupons_for_cart
+from tearline.db.statement import AnyConnection, Statement
 from tearline.i18n import _
 
 _IS_FIRST_ORDER = """
@@ -33,16 +33,18 @@ _PROMOTIONS = """
     AND CAST(validity #>> '{period,starts_at}' AS timestamptz) <= :now
     AND CAST(validity #>> '{period,ends_at}' AS timestamptz) > :now ORDER BY offer.id
 """
-_PROMOTIONS_OF = text(f"SELECT offer.id, offer.version {_PROMOTIONS}")
-_FIRST_ORDER = text(f"SELECT {_IS_FIRST_ORDER}")
+_PROMOTIONS_OF = Statement(text(f"SELECT offer.id, offer.version {_PROMOTIONS}"))
+_FIRST_ORDER = Statement(text(f"SELECT {_IS_FIRST_ORDER} AS is_first_order"))
 # Round trips are what a quote's time goes to: these questions are asked in one.
-_FACTS = text(f"""
+_FACTS = Statement(
+    text(f"""
     SELECT ARRAY(SELECT id FROM merchant WHERE id = ANY(:merchant_ids) AND state = 'active') AS merchants,
            (SELECT merchant_id FROM store WHERE id = :store_id ::uuid AND state = 'active') AS store_merchant_id,
            :member_id ::uuid IS NOT NULL AND {_IS_FIRST_ORDER} AS is_first_order,
            ARRAY(SELECT offer.id {_PROMOTIONS}) AS promotions,
            ARRAY(SELECT offer.version {_PROMOTIONS}) AS versions
 """)  # noqa: S608
+)
 
 Value = TypeVar("Value")
 _WHY_UNUSABLE = {
@@ -95,7 +97,7 @@ class Loaded:
 
 
 async def load(
-    connection: AsyncConnection,
+    connection: AnyConnection,
     request: CartRequest,
     book: OfferBook,
     now: datetime,
@@ -123,17 +125,13 @@ async def load(
         for number, line in enumerate(request.lines)
     )
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
-    facts = (
-        await connection.execute(
-            _FACTS,
-            {
-                "merchant_ids": list(merchants),
-                "store_id": request.store_id,
-                "member_id": request.member_id,
-                "now": now,
-            },
-        )
-    ).one()
+    facts = await _FACTS.row(
+        connection,
+        merchant_ids=list(merchants),
+        store_id=request.store_id,
+        member_id=request.member_id,
+        now=now,
+    )
     if request.store_id is not None:
         _check_store(facts.store_merchant_id, merchant_id)
     # Whether another merchant exists is nothing that a merchant can find out here.
@@ -169,10 +167,13 @@ async def load(
         )
         for key, coupon in usable.items()
     ]
-    of_member = sum(coupon.holder_id == request.member_id for coupon in found)
+    is_whole = (
+        len(found) < MOST_COUPONS
+        or sum(coupon.holder_id == request.member_id for coupon in found) < MOST_COUPONS
+    )
     return Loaded(
         cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products,
-        is_whole_wallet=of_member < MOST_COUPONS,
+        is_whole_wallet=is_whole,
     )  # fmt: skip
 
 
@@ -187,6 +188,7 @@ def _sorted_out(
     usable: dict[str, CartCoupon] = {}
     unusable: list[Unusable] = []
     named: set[str] = set()
+    asked_for = (*request.codes, *request.coupon_ids)
     seen: set[str | UUID] = set()
     for coupon in found:
         offer = offers[coupon.offer_id]
@@ -196,9 +198,9 @@ def _sorted_out(
             # What a member holds of others is not this merchant's to know.
             continue
         key = str(coupon.id)
-        seen |= {coupon.code, coupon.id}
-        if coupon.code in request.codes or coupon.id in request.coupon_ids:
+        if asked_for and (coupon.code in asked_for or coupon.id in asked_for):
             named.add(key)
+            seen |= {coupon.code, coupon.id}
         elif request.choose == "given":
             continue
         why = _WHY_UNUSABLE.get(coupon.state) or offer.why_not_here(request.store_id, now)
@@ -208,17 +210,17 @@ def _sorted_out(
             unusable.append(Unusable(key, why, coupon, offer))
     unusable += [
         Unusable(str(asked), "code_not_recognised", asked_id=asked if isinstance(asked, UUID) else None)
-        for asked in (*request.codes, *request.coupon_ids)
+        for asked in asked_for
         if asked not in seen
     ]
     return usable, unusable, named
 
 
 async def promotions_of(
-    connection: AsyncConnection, merchant_ids: Collection[UUID], book: OfferBook, now: datetime
+    connection: AnyConnection, merchant_ids: Collection[UUID], book: OfferBook, now: datetime
 ) -> list[CartOffer]:
     """The offers of these merchants that lower the prices of a cart in no store by themselves now."""
-    rows = await connection.execute(_PROMOTIONS_OF, {"merchant_ids": list(merchant_ids), "now": now})
+    rows = await _PROMOTIONS_OF.rows(connection, merchant_ids=list(merchant_ids), now=now)
     versions = {row.id: row.version for row in rows}
     return _applying(versions, await book.of(connection, versions), None, now)
 
@@ -229,9 +231,9 @@ def _applying(
     return [offers[id_] for id_ in promotions if offers[id_].why_not_here(store_id, now) is None]
 
 
-async def is_first_order(connection: AsyncConnection, member_id: UUID, now: datetime) -> bool:
+async def is_first_order(connection: AnyConnection, member_id: UUID, now: datetime) -> bool:
     """Whether a member has no order that is paid, or that may still be paid in time."""
-    return bool(await connection.scalar(_FIRST_ORDER, {"member_id": member_id, "now": now}))
+    return bool((await _FIRST_ORDER.row(connection, member_id=member_id, now=now)).is_first_order)
 
 
 def _line(

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 
 from tearline.core.cart import Right
 from tearline.core.offers import FixedWindow, OfferDraft, usable_at
 from tearline.db import LocalisedText
+from tearline.db.statement import AnyConnection, Statement
 from tearline.offers.model import Offer
 from tearline.offers.reads import draft_of
 
 _MOST_KEPT = 20_000
+_OFFERS = Statement(select(Offer.__table__).where(Offer.id == any_(bindparam("ids", type_=ARRAY(Uuid)))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +85,18 @@ class OfferBook:
     def __init__(self) -> None:
         self._offers: dict[UUID, CartOffer] = {}
 
-    async def of(self, connection: AsyncConnection, versions: Mapping[UUID, int]) -> dict[UUID, CartOffer]:
+    async def of(self, connection: AnyConnection, versions: Mapping[UUID, int]) -> dict[UUID, CartOffer]:
         """Offers by id, each at least as new as the version that was seen."""
-        found = {
-            id_: offer
-            for id_, version in versions.items()
-            if (offer := self._offers.get(id_)) is not None and offer.version >= version
-        }
-        missing = versions.keys() - found.keys()
+        found: dict[UUID, CartOffer] = {}
+        missing: list[UUID] = []
+        for id_, version in versions.items():
+            offer = self._offers.get(id_)
+            if offer is None or offer.version < version:
+                missing.append(id_)
+            else:
+                found[id_] = offer
         if missing:
-            rows = await connection.execute(select(Offer.__table__).where(Offer.id.in_(missing)))
+            rows = await _OFFERS.rows(connection, ids=missing)
             read = {row.id: CartOffer(row.id, row.version, draft_of(row)) for row in rows}
             if len(self._offers) > _MOST_KEPT:
                 self._offers.clear()

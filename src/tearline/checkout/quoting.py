@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from tearline.checkout.loading import Loaded, load
 from tearline.checkout.offers import OfferBook
 from tearline.checkout.requests import CartRequest, check
@@ -16,6 +14,7 @@ from tearline.core.choosing import choose
 from tearline.core.hints import Hint, Qualification, hints, qualify
 from tearline.core.pricing import Quote, State, amount_of, price
 from tearline.core.tax import Taxes, taxes
+from tearline.db.statement import AnyConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class PricedCart:
 
 
 async def quote_cart(
-    connection: AsyncConnection,
+    connection: AnyConnection,
     request: CartRequest,
     book: OfferBook,
     now: datetime,
@@ -81,7 +80,7 @@ def _in_order(request: CartRequest, loaded: Loaded, now: datetime) -> list[Right
 
 
 async def qualify_cart(
-    connection: AsyncConnection,
+    connection: AnyConnection,
     request: CartRequest,
     book: OfferBook,
     now: datetime,

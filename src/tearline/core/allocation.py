@@ -39,7 +39,7 @@ def allocate(total: int, weights: Sequence[Runs]) -> list[Runs]:
     whole = sum(total_of(runs) for runs in weights)
     assert 0 <= total <= whole, "nobody can take off more than there is"
     if total in (0, whole):
-        return [tuple((amount if total else 0, count) for amount, count in runs) for runs in weights]
+        return list(weights) if total else [_nothing(runs) for runs in weights]
     flat = [run for runs in weights for run in runs]
     shares = [total * amount // whole for amount, _count in flat]
     left = total - sum(share * count for share, (_amount, count) in zip(shares, flat, strict=True))
@@ -61,6 +61,13 @@ def allocate(total: int, weights: Sequence[Runs]) -> list[Runs]:
         next(each) if len(runs) == 1 else tuple(run for _run in runs for run in next(each))
         for runs in weights
     ]
+
+
+def _nothing(runs: Runs) -> Runs:
+    """No part of any unit."""
+    if len(runs) == 1:  # as most are
+        return ((0, runs[0][1]),)
+    return tuple((0, count) for _amount, count in runs)
 
 
 def _with_extra(share: int, count: int, extra: int) -> Runs:
@@ -86,6 +93,10 @@ def subtract(runs: Runs, parts: Runs) -> Runs:
 
 def aligned(first: Runs, second: Runs) -> list[tuple[int, int, int]]:
     """Two accounts of the same units side by side: what each unit has in the first, in the second, and how many."""
+    if len(first) == len(second) == 1:  # as most are
+        (first_amount, first_count), (second_amount, second_count) = first[0], second[0]
+        assert first_count == second_count, "both are of the same units"
+        return [(first_amount, second_amount, first_count)]
     found: list[tuple[int, int, int]] = []
     one, other = iter(first), iter(second)
     first_amount = second_amount = first_count = second_count = 0

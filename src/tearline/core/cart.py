@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TypeAlias
@@ -86,6 +86,8 @@ class Right:
         merchant_id: whose it is; None for the platform's.
         valid_from, valid_until: None for no bound.
         issued_at: of equals the oldest is used first.
+        slot: the place that it takes: of rights to the same place, one applies. Each merchant has places of its own;
+            for the platform's coupons and for those of shipping there is one each.
     """
 
     key: str
@@ -102,25 +104,25 @@ class Right:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     issued_at: datetime | None = None
+    slot: Slot = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: a search compares places again and again.
+        layer = self._layer()
+        merchant = "" if layer in (PLATFORM_COUPONS, SHIPPING_COUPONS) else str(self.merchant_id)
+        object.__setattr__(self, "slot", (layer, self.rules.stacking_group or "", merchant))
 
     @property
     def layer(self) -> int:
         """When its turn is."""
+        return self.slot[0]
+
+    def _layer(self) -> int:
         if isinstance(self.benefit, FreeShipping):
             return SHIPPING_PROMOTIONS if self.is_promotion else SHIPPING_COUPONS
         if self.issuer == "platform":
             return PLATFORM_COUPONS
         return MERCHANT_PROMOTIONS if self.is_promotion else MERCHANT_COUPONS
-
-    @property
-    def slot(self) -> Slot:
-        """The place that it takes: of rights to the same place, one applies.
-
-        Each merchant has places of its own; for the platform's coupons and for those of shipping there is one each.
-        """
-        layer = self.layer
-        merchant = "" if layer in (PLATFORM_COUPONS, SHIPPING_COUPONS) else str(self.merchant_id)
-        return layer, self.rules.stacking_group or "", merchant
 
     @property
     def is_of_shipping(self) -> bool:

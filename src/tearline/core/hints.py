@@ -93,12 +93,15 @@ def hints(cart: Cart, rights: Sequence[Right], quote: Quote, now: datetime) -> t
         if after.is_worn_out or len(_nearer(nearest.values(), at_least)) >= MOST_HINTS:
             break
         right = candidate.right
-        giving_way = [one for one in applied if not combine(one.right, right)]
+        staying: list[Candidate] = []
+        giving_way: list[Candidate] = []
+        for one in applied:
+            (staying if combine(one.right, right) else giving_way).append(one)
         instead_of = sum(taken[one.right.key] for one in giving_way)
         is_gift = isinstance(right.benefit, Gift)
         if giving_way if is_gift else _at_most(cart, candidate) <= instead_of:
             continue
-        earlier = [one for one in applied if one.right.slot < right.slot and combine(one.right, right)]
+        earlier = [one for one in staying if one.right.slot < right.slot]
         left_with = None
         if right.rules.threshold_base == "list_price" and earlier:
             left_with = partial(after.left_with, candidate, earlier)

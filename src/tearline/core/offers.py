@@ -243,6 +243,8 @@ def usable_at(validity: Validity, time_zone: str, now: datetime) -> bool:
 
     Clock times are those that a clock on the wall shows, so a change of daylight saving time moves nothing.
     """
+    if not validity.weekdays and not validity.hours:  # as of most
+        return True
     local = now.astimezone(ZoneInfo(time_zone))
     minute = local.hour * 60 + local.minute
     weekday = local.isoweekday()

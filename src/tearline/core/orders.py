@@ -13,7 +13,7 @@ from tearline.core.allocation import Runs, total_of
 from tearline.core.cart import Cart
 from tearline.core.offers import Benefit, CartRules
 from tearline.core.pricing import Applied, Quote, Share
-from tearline.core.tax import taxes
+from tearline.core.tax import Taxes, taxes
 
 POINTS = -1
 """Stands for points where a share names its right."""
@@ -134,10 +134,13 @@ class FrozenOrder:
         )
 
 
-def freeze(cart: Cart, quote: Quote) -> FrozenOrder:
+def freeze(cart: Cart, quote: Quote, tax: Taxes | None = None) -> FrozenOrder:
     """The order of a priced cart.
 
     The rights' offers have to be ids written as text.
+
+    Args:
+        tax: that of the cart, where it is known already.
     """
     lines: list[list[FrozenShare]] = [[] for _ in cart.lines]
     parcels: list[list[FrozenShare]] = [[] for _ in cart.parcels]
@@ -146,7 +149,7 @@ def freeze(cart: Cart, quote: Quote) -> FrozenOrder:
         _add(parcels, position, applied.parcels)
     # Points come after all that lowers lines: what comes after them lowers shipping, which they don't.
     _add(lines, POINTS, quote.points_lines)
-    tax = taxes(cart, quote)
+    tax = tax or taxes(cart, quote)
     return FrozenOrder(
         cart.currency,
         cart.prices_include_tax,

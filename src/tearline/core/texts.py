@@ -20,6 +20,8 @@ _ALLOWED_CONTROLS = frozenset("\n\r\t")
 
 def is_storable(text: str) -> bool:
     """False for text that PostgreSQL or a page can't carry: control characters and lone surrogates."""
+    if text.isprintable():  # as most is
+        return True
     return all(
         character in _ALLOWED_CONTROLS or unicodedata.category(character) not in ("Cc", "Cs")
         for character in text

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.redemption import CouponFacts, Hold, effective_state
 from tearline.db import new_id
+from tearline.db.statement import AnyConnection, Statement
 
 MOST_COUPONS = 200
 """Of one member's coupons, how many a cart looks at: those that run out soonest."""
@@ -67,6 +68,8 @@ WHERE (coupon.member_id, coupon.id) IN (
     SELECT member_id, id FROM coupon WHERE member_id = :member_id ::uuid AND id = ANY(:coupon_ids ::uuid[]))
 ORDER BY coupon.member_id, coupon.id
 """  # noqa: S608
+_QUOTED = Statement(text(_USABLE))
+_ORDERED = Statement(text(f"{_USABLE} FOR NO KEY UPDATE OF coupon"))
 
 _OF_ORDER = f"""
 SELECT {_COLUMNS}
@@ -75,11 +78,9 @@ WHERE (coupon.member_id, coupon.id) IN (SELECT * FROM unnest(:holder_ids ::uuid[
 ORDER BY coupon.member_id, coupon.id FOR NO KEY UPDATE OF coupon
 """  # noqa: S608
 
-_LOCKED = "FOR NO KEY UPDATE OF coupon"
-
 
 async def coupons_for_cart(
-    connection: AsyncConnection,
+    connection: AnyConnection,
     member_id: UUID | None,
     codes: Collection[str],
     coupon_ids: Collection[UUID],
@@ -96,16 +97,13 @@ async def coupons_for_cart(
         merchant_id: of the member's coupons only this merchant's and the platform's; None for all.
         locked: takes the locks, for a decision that follows in the same transaction.
     """
-    statement = text(f"{_USABLE} {_LOCKED}" if locked else _USABLE)
-    rows = await connection.execute(
-        statement,
-        {
-            "member_id": member_id,
-            "merchant_id": merchant_id,
-            "codes": list(codes),
-            "coupon_ids": list(coupon_ids),
-            "now": now,
-        },
+    rows = await (_ORDERED if locked else _QUOTED).rows(
+        connection,
+        member_id=member_id,
+        merchant_id=merchant_id,
+        codes=list(codes),
+        coupon_ids=list(coupon_ids),
+        now=now,
     )
     return [_coupon(row, now) for row in rows]
 

@@ -48,6 +48,7 @@ class Database:
         )
         self._hot_pool_size = hot_pool_size
         self._hot_pool: AsyncConnectionPool[HotConnection] | None = None
+        self._reading_pool: AsyncConnectionPool[HotConnection] | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -73,11 +74,34 @@ class Database:
             await pool.open()
         return self._hot_pool
 
+    @asynccontextmanager
+    async def hot_reading(self) -> AsyncIterator[HotConnection]:
+        """A raw connection for an answer that only reads; each statement sees what is committed when it begins.
+
+        It is of a pool of its own: however many read, no desk waits for them.
+        """
+        if self._reading_pool is None:
+            pool: AsyncConnectionPool[HotConnection] = AsyncConnectionPool(
+                self.url,
+                min_size=1,
+                max_size=self._hot_pool_size,
+                open=False,
+                timeout=5.0,
+                reconnect_timeout=2.0,
+                check=_check_connection,
+                kwargs={"autocommit": True},
+            )
+            self._reading_pool = pool
+            await pool.open()
+        async with self._reading_pool.connection() as connection:
+            yield connection
+
     async def close(self) -> None:
         """Close all connections."""
-        if self._hot_pool is not None:
-            await self._hot_pool.close()
-            self._hot_pool = None
+        for pool in (self._hot_pool, self._reading_pool):
+            if pool is not None:
+                await pool.close()
+        self._hot_pool = self._reading_pool = None
         await self.engine.dispose()
 
     async def __aenter__(self) -> Database:

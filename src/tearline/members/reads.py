@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Text, Uuid, and_, bindparam, false, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.core.audience import Audience, marks_of
 from tearline.core.refusal import Refusal
 from tearline.db import LocalisedText
+from tearline.db.statement import AnyConnection, Statement
 from tearline.members.model import Member, MemberGroup, MemberPhone, Plan, Tier
 from tearline.members.tokens import MemberIdentity
 from tearline.merchants.model import AnySelect
@@ -74,13 +75,21 @@ MEMBER_COLUMNS: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-async def member_by_id(connection: AsyncConnection, member_id: UUID) -> MemberRow | None:
+_BY_ID = Statement(select(*MEMBER_COLUMNS).where(Member.id == bindparam("id", type_=Uuid)))
+_BY_PHONE = Statement(
+    select(*MEMBER_COLUMNS)
+    .join(MemberPhone, MemberPhone.member_id == Member.id)
+    .where(MemberPhone.phone == bindparam("phone", type_=Text))
+)
+
+
+async def member_by_id(connection: AnyConnection, member_id: UUID) -> MemberRow | None:
     """The member, or None."""
-    row = (await connection.execute(select(*MEMBER_COLUMNS).where(Member.id == member_id))).one_or_none()
+    row = await _BY_ID.row(connection, id=member_id)
     return None if row is None else MemberRow(*row)
 
 
-async def member_in_session(connection: AsyncConnection, identity: MemberIdentity) -> MemberRow:
+async def member_in_session(connection: AnyConnection, identity: MemberIdentity) -> MemberRow:
     """The member whom a token names, as long as the member has not ended that session and isn't blocked.
 
     The token itself is good until it expires. What it opens, such as coupons that can be used at once, is
@@ -99,14 +108,9 @@ async def member_in_session(connection: AsyncConnection, identity: MemberIdentit
     return member
 
 
-async def member_by_phone(connection: AsyncConnection, e164: str) -> MemberRow | None:
+async def member_by_phone(connection: AnyConnection, e164: str) -> MemberRow | None:
     """The member with this number (see ``phones.parse_phone``), or None."""
-    statement = (
-        select(*MEMBER_COLUMNS)
-        .join(MemberPhone, MemberPhone.member_id == Member.id)
-        .where(MemberPhone.phone == e164)
-    )
-    row = (await connection.execute(statement)).one_or_none()
+    row = await _BY_PHONE.row(connection, phone=e164)
     return None if row is None else MemberRow(*row)
 
 

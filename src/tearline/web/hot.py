@@ -13,6 +13,7 @@ import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
 from tearline.web.bodies import Disconnected, read_body, require_json
+from tearline.web.limits import STANDING_KEY, Standing
 from tearline.web.problems import REQUEST_ID_KEY, problem_answer
 
 Headers: TypeAlias = dict[bytes, bytes]
@@ -61,6 +62,9 @@ class HotHandler:
             )
             content_type = problem_headers.pop("content-type")
             extra_headers = problem_headers.items()
+        standing: Standing | None = scope.get(STANDING_KEY)  # type: ignore[assignment]
+        if standing is not None:
+            extra_headers = (*extra_headers, *standing.headers().items())
         sent_headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(answer_body)).encode()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -42,11 +43,9 @@ from tearline.web.problems import sentence_of
 def quote_answer(cart: PricedCart, language: str) -> QuoteAnswer:
     """A quote as it is answered; reasons in ``language``."""
     loaded = cart.loaded
-    frozen = freeze(loaded.cart, cart.quote)
-    borne = _borne(frozen)
+    prices, borne = _prices(freeze(loaded.cart, cart.quote, cart.taxes))
     applied = []
-    for place, one in enumerate(cart.quote.applied):
-        platform, merchant = borne[place]
+    for one, (platform, merchant) in zip(cart.quote.applied, borne, strict=True):
         applied.append(
             AppliedAnswer(
                 **_named(loaded, one.right),
@@ -59,7 +58,7 @@ def quote_answer(cart: PricedCart, language: str) -> QuoteAnswer:
             )
         )
     return QuoteAnswer(
-        **_prices(frozen),
+        **prices,
         is_best=cart.quote.is_best,
         applied=applied,
         skipped=_skipped(loaded, cart.quote.skipped, language),
@@ -87,9 +86,9 @@ def qualification_answer(loaded: Loaded, found: Qualification, language: str) ->
 
 def order_answer(order: OrderView) -> CartOrderAnswer:
     """An order as it is answered."""
-    borne = _borne(order.frozen)
+    prices, borne = _prices(order.frozen)
     return CartOrderAnswer(
-        **_prices(order.frozen),
+        **prices,
         **{name: getattr(order, name) for name in _ORDER_FIELDS},
         state=_literal(order.state),
         collected_by=_literal(order.collected_by),
@@ -167,45 +166,60 @@ def order_row(row: Any) -> CartOrderRow:
     return msgspec.convert(values, CartOrderRow)
 
 
-def _prices(frozen: FrozenOrder) -> dict[str, Any]:
-    return {
+def _prices(frozen: FrozenOrder) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+    """What a cart costs, as it is answered; and what platform and merchants bear of each right."""
+    lines = [_line(line) for line in frozen.lines]
+    parcels = [
+        ParcelAnswer(
+            merchant_id=parcel.merchant_id,
+            list_total=parcel.list_total,
+            total=parcel.total,
+            tax=total_of(parcel.tax),
+            discounts=[_discount(share) for share in parcel.shares],
+        )
+        for parcel in frozen.parcels
+    ]
+    borne = [(0, 0)] * len(frozen.rights)
+    points = 0
+    parts: list[PricedLineAnswer | ParcelAnswer] = [*lines, *parcels]
+    for part in parts:
+        for share in part.discounts:
+            if share.applied is None:
+                points += share.amount
+            else:
+                platform, merchant = borne[share.applied]
+                borne[share.applied] = platform + share.platform, merchant + share.merchant
+    prices = {
         "currency": frozen.currency,
         "prices_include_tax": frozen.prices_include_tax,
         "list_total": frozen.list_total,
-        "discount": frozen.discount,
-        "points": frozen.points,
+        "discount": sum(map(sum, borne)),
+        "points": points,
         "tax": frozen.tax,
         "total": frozen.total,
-        "lines": [
-            PricedLineAnswer(
-                key=line.key,
-                product=line.product,
-                merchant_id=line.merchant_id,
-                unit_price=line.unit_price,
-                quantity=line.quantity,
-                list_total=line.list_total,
-                discount=line.list_total - line.total,
-                total=line.total,
-                tax=total_of(line.tax),
-                units=[
-                    UnitParts(count=count, pays=pays, tax=tax)
-                    for pays, tax, count in aligned(line.units, line.tax)
-                ],
-                discounts=[_discount(share) for share in line.shares],
-            )
-            for line in frozen.lines
-        ],
-        "shipping": [
-            ParcelAnswer(
-                merchant_id=parcel.merchant_id,
-                list_total=parcel.list_total,
-                total=parcel.total,
-                tax=total_of(parcel.tax),
-                discounts=[_discount(share) for share in parcel.shares],
-            )
-            for parcel in frozen.parcels
-        ],
+        "lines": lines,
+        "shipping": parcels,
     }
+    return prices, borne
+
+
+def _line(line: FrozenLine) -> PricedLineAnswer:
+    list_total, total = line.list_total, line.total
+    return PricedLineAnswer(
+        key=line.key,
+        product=line.product,
+        merchant_id=line.merchant_id,
+        unit_price=line.unit_price,
+        quantity=line.quantity,
+        list_total=list_total,
+        discount=list_total - total,
+        total=total,
+        tax=total_of(line.tax),
+        units=[
+            UnitParts(count=count, pays=pays, tax=tax) for pays, tax, count in aligned(line.units, line.tax)
+        ],
+        discounts=[_discount(share) for share in line.shares],
+    )
 
 
 def _discount(share: FrozenShare) -> LineDiscount:
@@ -220,18 +234,6 @@ def _discount(share: FrozenShare) -> LineDiscount:
             for off, borne, count in aligned(share.units, share.platform)
         ],
     )
-
-
-def _borne(frozen: FrozenOrder) -> list[tuple[int, int]]:
-    """What platform and merchants bear of each right."""
-    borne = [(0, 0)] * len(frozen.rights)
-    for part in (*frozen.lines, *frozen.parcels):
-        for share in part.shares:
-            if share.right != POINTS:
-                platform, merchant = borne[share.right]
-                off, by_platform = total_of(share.units), total_of(share.platform)
-                borne[share.right] = platform + by_platform, merchant + off - by_platform
-    return borne
 
 
 def _named(loaded: Loaded, right: Right) -> dict[str, Any]:
@@ -251,6 +253,7 @@ def _hint(loaded: Loaded, one: Hint) -> HintAnswer:
 
 
 def _skipped(loaded: Loaded, some: tuple[Skipped, ...], language: str) -> list[SkippedAnswer]:
+    @cache  # within one answer: many coupons are skipped for the same reason
     def words(reason: str) -> str:
         return sentence_of(Refusal(reason), language)
 

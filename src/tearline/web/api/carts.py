@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -14,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tearline.checkout import actions, reads
 from tearline.checkout.loading import Loaded
 from tearline.checkout.model import CartOrder
-from tearline.checkout.quoting import qualify_cart, quote_cart
+from tearline.checkout.quoting import PricedCart, qualify_cart, quote_cart
 from tearline.checkout.requests import CartRequest
 from tearline.core import codes as core_codes
 from tearline.core.refunds import Wish
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
+from tearline.db.patience import patiently
+from tearline.db.statement import AnyConnection
 from tearline.i18n import _, negotiate
 from tearline.members.phones import parse_phone
 from tearline.members.reads import member_by_id, member_by_phone, member_in_session
@@ -53,7 +56,9 @@ from tearline.web.api.support import (
 )
 from tearline.web.services import Services
 
-_CART_LIMIT_BYTES = 2 * 1024 * 1024
+CART_LIMIT_BYTES = 2 * 1024 * 1024
+_PATIENCE_SECONDS = 2.0
+"""How long a quote may wait for the database to come back."""
 _CART_REASONS = ("cart_too_large", "invalid_phone", "unsupported_country", "session_ended", "member_blocked")
 _COUPON_REASONS = (
     "code_not_recognised", "not_applicable", "other_store", "not_valid_now", "not_valid_yet", "expired",
@@ -63,28 +68,40 @@ _COUPON_REASONS = (
 """Why a coupon that an order names can't be used."""
 
 
+async def make_quote(services: Services, actor: Actor, body: CartBody, language: str) -> QuoteAnswer:
+    """A quote's answer, its reasons in ``language``. The hot lane and Litestar share it."""
+    now = services.now()
+
+    async def read() -> tuple[CartRequest, PricedCart]:
+        async with services.database.hot_reading() as connection:
+            wanted = await _request(connection, services, actor, body, now)
+            return wanted, await quote_cart(
+                connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id
+            )
+
+    # Only reads, so it can be done again when the server closed the connection.
+    wanted, cart = await patiently(read, time.monotonic() + _PATIENCE_SECONDS, what="quote")
+    await _count_guesses(services, actor, wanted.member_id, _unknown(cart.loaded))
+    return quote_answer(cart, language)
+
+
 @post(
     "/quotes",
     status_code=200,
-    request_max_body_size=_CART_LIMIT_BYTES,
+    request_max_body_size=CART_LIMIT_BYTES,
     responses=problems(*_CART_REASONS, has_body=True),
 )
 async def create_quote(
     request: AnyRequest, services: GivenServices, actor: GivenKey, data: JSONBody[CartBody]
 ) -> QuoteAnswer:
     """Price a cart: the best discounts, to the unit and to who pays, and why others don't apply. Nothing is kept."""
-    now = services.now()
-    async with services.database.connection() as connection:
-        wanted = await _request(connection, services, actor, data, now)
-        cart = await quote_cart(connection, wanted, services.cart_offers, now, merchant_id=actor.merchant_id)
-    await _count_guesses(services, actor, wanted.member_id, _unknown(cart.loaded))
-    return quote_answer(cart, _language(request))
+    return await make_quote(services, actor, data, _language(request))
 
 
 @post(
     "/qualifications",
     status_code=200,
-    request_max_body_size=_CART_LIMIT_BYTES,
+    request_max_body_size=CART_LIMIT_BYTES,
     responses=problems(*_CART_REASONS, has_body=True),
 )
 async def create_qualification(
@@ -103,7 +120,7 @@ async def create_qualification(
 
 @post(
     "/orders",
-    request_max_body_size=_CART_LIMIT_BYTES,
+    request_max_body_size=CART_LIMIT_BYTES,
     responses=problems(
         *_CART_REASONS, *_COUPON_REASONS, "price_changed", "idempotency_key_reused", has_body=True
     ),
@@ -277,7 +294,7 @@ async def list_refunds(services: GivenServices, actor: GivenKey, number: FromPat
 
 
 async def _request(
-    connection: AsyncConnection, services: Services, actor: Actor, body: CartBody, now: datetime
+    connection: AnyConnection, services: Services, actor: Actor, body: CartBody, now: datetime
 ) -> CartRequest:
     """The cart that a body asks for, its member found out.
 
@@ -295,7 +312,7 @@ async def _request(
 
 
 async def _member_id(
-    connection: AsyncConnection, services: Services, actor: Actor, body: CartBody, now: datetime
+    connection: AnyConnection, services: Services, actor: Actor, body: CartBody, now: datetime
 ) -> UUID | None:
     who = body.member
     if who is None:

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
+from litestar.types import Scope
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -97,12 +98,17 @@ async def key_actor(services: Services, authorization: str) -> Actor:
     return actor
 
 
+async def counted_actor(services: Services, scope: Scope, authorization: str) -> Actor:
+    """As ``key_actor``; counts the request against the key's limit, whose standing the answer's headers give."""
+    actor = await key_actor(services, authorization)
+    limit = Limit("api", services.settings.api_requests_per_minute, 60)
+    scope[STANDING_KEY] = await services.limiter.hit(limit, str(actor.id))  # type: ignore[literal-required]
+    return actor
+
+
 async def provide_actor(request: AnyRequest, services: GivenServices) -> Actor:
     """Dependency ``actor``: whose API key the request bears; counts the request against the key's limit."""
-    actor = await key_actor(services, request.headers.get("authorization", ""))
-    limit = Limit("api", services.settings.api_requests_per_minute, 60)
-    request.scope[STANDING_KEY] = await services.limiter.hit(limit, str(actor.id))  # type: ignore[literal-required]
-    return actor
+    return await counted_actor(services, request.scope, request.headers.get("authorization", ""))
 
 
 def member_identity(services: Services, authorization: str) -> MemberIdentity:

@@ -61,7 +61,7 @@ class PricedBasket:
 
 def receipt_of_cart(cart: PricedCart, products: dict[str, ShelfProduct], language: str) -> Receipt:
     """A priced cart as people read it."""
-    order = freeze(cart.loaded.cart, cart.quote)
+    order = freeze(cart.loaded.cart, cart.quote, cart.taxes)
     return receipt_of(order, products, names_of(cart.loaded), language)
 
 
