@@ -23,6 +23,7 @@ from tearline.offers.describe import validity_text
 from tearline.pools.reads import FoundCode, find_codes
 from tearline.sales import reads as sales
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.code_pools import CODE_STATE_KINDS, CODE_STATE_NAMES
 from tearline.web.console.audit import trail, words
 from tearline.web.console.member_page import FOLDER_NAMES, VOIDABLE
 from tearline.web.console.orders import (
@@ -45,14 +46,6 @@ FIND_FORM = Form(
         help=_("A coupon's code, a partner's code exactly as it is written, or the number of an order."),
     )
 )
-CODE_STATE_NAMES = {
-    "available": _("Unsold"),
-    "reserved": _("Reserved"),
-    "sold": _("Sold"),
-    "withdrawn": _("Handed back"),
-    "void": _("Cancelled"),
-}
-CODE_STATE_KINDS = {"available": "good", "reserved": "accent", "withdrawn": "warn", "void": "bad"}
 FOLDER_KINDS = {"usable": "good", "held": "accent", "used": "", "expired": "warn", "void": "bad"}
 
 

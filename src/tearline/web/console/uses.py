@@ -19,11 +19,12 @@ from tearline.merchants.model import AnyRow
 from tearline.merchants.reads import merchant_by_id
 from tearline.sales.use_files import MOST_BYTES, UseReport, report_file
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
+from tearline.web.console.support import show
+from tearline.web.refusing import refusal_text
 from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
 from tearline.web.services import Services
 from tearline.web.ui.page import language_of, settings_of
-from tearline.web.uploads import sent_file
+from tearline.web.uploads import FORM_LIMIT_BYTES, sent_file
 
 OUTCOME_NAMES = {
     "used": _("redeemed now"),

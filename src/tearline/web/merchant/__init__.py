@@ -6,10 +6,12 @@ from litestar import Router
 from litestar.di import Provide
 
 from tearline.core.refusal import Refusal
+from tearline.web import code_files, code_pools
 from tearline.web.access import COUNTER
 from tearline.web.merchant import (
     account,
     business,
+    codes,
     installable,
     redemptions,
     scan,
@@ -17,7 +19,7 @@ from tearline.web.merchant import (
     sign_in,
     stores,
 )
-from tearline.web.merchant.support import answer_refusal, here
+from tearline.web.merchant.support import answer_refusal, face, here
 
 __all__ = ["router"]
 
@@ -26,7 +28,7 @@ def router() -> Router:
     """Everything under ``/merchant``."""
     return Router(
         "/merchant",
-        dependencies={**COUNTER, "here": Provide(here)},
+        dependencies={**COUNTER, "here": Provide(here), "face": Provide(face)},
         route_handlers=[
             *sign_in.HANDLERS,
             *stores.HANDLERS,
@@ -34,6 +36,9 @@ def router() -> Router:
             *redemptions.HANDLERS,
             *business.HANDLERS,
             *settlement.HANDLERS,
+            *codes.HANDLERS,
+            *code_pools.HANDLERS,
+            *code_files.HANDLERS,
             *account.HANDLERS,
             *installable.HANDLERS,
         ],
