@@ -14,10 +14,12 @@ from tearline.web.merchant import (
     codes,
     installable,
     redemptions,
+    sales,
     scan,
     settlement,
     sign_in,
     stores,
+    vouchers,
 )
 from tearline.web.merchant.support import answer_refusal, face, here
 
@@ -39,6 +41,8 @@ def router() -> Router:
             *codes.HANDLERS,
             *code_pools.HANDLERS,
             *code_files.HANDLERS,
+            *sales.HANDLERS,
+            *vouchers.HANDLERS,
             *account.HANDLERS,
             *installable.HANDLERS,
         ],
