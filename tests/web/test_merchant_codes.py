@@ -106,6 +106,11 @@ async def test_a_manager_uploads_codes(partner: Partner) -> None:
         ("code_pool.file_imported", "Pim"),
         ("code_pool.outcomes_exported", "Pim"),
     ]
+    # As the page's script sends one: it is told where to go next.
+    headers = {"accept": "application/json", "x-csrftoken": pim.csrf}
+    sent = {"file": ("a.txt", b"NEW-0003\nNEW-0004\n")}
+    answer = await pim.http.post(f"{partner.pool}/upload", files=sent, headers=headers)
+    assert answer.json()["next"].startswith(f"{partner.pool}/files/")
     # A file belongs to its own pool.
     elsewhere = path.replace(str(partner.sale.pools[0]), str(partner.sale.pools[1]))
     assert (await pim.get(elsewhere)).status_code == 404
@@ -139,6 +144,8 @@ async def test_the_file_of_a_hand_back_is_fetched_and_noted(partner: Partner) ->
     first, again = [await pim.get(f"{path}?format=csv") for _ in range(2)]
     assert first.content == again.content and first.text.count("\r\n") == 19
     assert (await pim.get(f"{path}?format=xlsx")).content.startswith(b"PK")
+    elsewhere = path.replace(str(partner.sale.pools[0]), str(partner.sale.pools[1]))
+    assert (await pim.get(elsewhere)).status_code == 404
     exported = [who for act, who in await partner.acts() if act == "code_pool.hand_back_exported"]
     assert exported == ["Pim"] * 3
     async with partner.database.connection() as connection:
