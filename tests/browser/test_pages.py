@@ -73,6 +73,22 @@ async def fill_cart(page: Page) -> None:
     await page.locator("#receipt").wait_for()
 
 
+async def send_codes(page: Page, prefix: str) -> None:
+    """Upload a file of codes, one of which a spreadsheet has spoilt, to look at it."""
+    rows = ["行,編號,桌", *(f"{n},{prefix}{n:017d},{n}" for n in range(40)), "40,1E+19,"]
+    content = "\n".join(rows).encode()
+    await page.set_input_files("#code-file", {"name": "codes.csv", "mimeType": "text/csv", "buffer": content})
+    await page.locator("form.upload .buttons button").click()
+    await page.wait_for_url("**/files/*")
+
+
+async def add_codes(page: Page, prefix: str) -> None:
+    """And import it."""
+    await send_codes(page, prefix)
+    await page.locator("[name=act][value=import]").last.click()
+    await page.locator("a[href$=outcomes]").wait_for()
+
+
 def report(found: list[list[str]]) -> None:
     lines = [line for view in found for line in view]
     if not IS_ENGLISH_A_FAULT:
@@ -361,6 +377,55 @@ async def test_linked_pages_of_the_console(demo: Demo, visitors: Visitors, part:
     await visitors.look(scenes)
 
 
+async def test_pages_of_a_partner(demo: Demo, visitors: Visitors) -> None:
+    pool, sale = demo.one("SELECT id FROM code_pool"), demo.one("SELECT campaign_id FROM sale_item")
+    file = demo.one("SELECT id FROM code_file WHERE state = 'imported' ORDER BY id")
+
+    async def scenes(context: BrowserContext, position: int) -> list[Scene]:
+        await sign_in(context, demo.address + "/merchant", "manager@khlong-kitchen.example")
+
+        async def upload_codes(page: Page) -> None:
+            await send_codes(page, f"{position}MA")
+
+        async def import_codes(page: Page) -> None:
+            await add_codes(page, f"{position}MA")
+
+        async def report_uses(page: Page) -> None:
+            used = demo.one("SELECT code FROM voucher ORDER BY coupon_id OFFSET %s", 5 + position)
+            unsold = demo.one("SELECT code FROM partner_code WHERE state = 'available'")
+            content = f"code,when,where\n{used},,Siam\n{unsold},,\nNOBODYS-1,,\n".encode()
+            await page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": content})
+            await page.locator("main form.form .buttons button").click()
+            await page.locator(".figures").first.wait_for()
+
+        def find(code: str) -> Any:
+            async def typed(page: Page) -> None:
+                await page.fill("#field-code", code)
+                await page.press("#field-code", "Enter")
+                await page.locator("#found, #form-errors").wait_for()
+
+            return typed
+
+        number = demo.one("SELECT number FROM voucher_order WHERE state = 'paid' AND quantity > 1")
+        return [
+            Scene("partner pools", "/merchant/pools"),
+            Scene("partner pool", f"/merchant/pools/{pool}"),
+            Scene("partner upload", f"/merchant/pools/{pool}/upload"),
+            Scene("partner codes to import", f"/merchant/pools/{pool}", upload_codes),
+            Scene("partner codes imported", f"/merchant/pools/{pool}/upload", import_codes),
+            Scene("partner file", f"/merchant/pools/{pool}/files/{file}"),
+            Scene("partner sales", "/merchant/sales"),
+            Scene("partner sale", f"/merchant/sales/{sale}"),
+            Scene("partner statement", "/merchant/statement?from=2020-01-01&to=2099-12-31"),
+            Scene("partner uses reported", "/merchant/uses", report_uses),
+            Scene("partner vouchers found", "/merchant/vouchers", find(number)),
+            Scene("partner nothing found", "/merchant/vouchers", find("NOBODYS-1")),
+            Scene("partner no such pool", f"/merchant/pools/{uuid4()}", status=404),
+        ]
+
+    await visitors.look(scenes)
+
+
 async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
     paused = demo.one("SELECT id FROM campaign WHERE code = 'SLOW-TEA'")
     room = demo.one("SELECT id FROM room WHERE code = 'LANTERN-NIGHTS'")
@@ -401,22 +466,10 @@ async def test_pages_of_the_console(demo: Demo, visitors: Visitors) -> None:
             await page.locator("#link").wait_for()
 
         async def upload_codes(page: Page) -> None:
-            rows = [
-                "行,編號,桌",
-                *(f"{n},{position}FE{n:017d},{n}" for n in range(40)),
-                "40,1E+19,",
-            ]
-            content = "\n".join(rows).encode()
-            await page.set_input_files(
-                "#code-file", {"name": "codes.csv", "mimeType": "text/csv", "buffer": content}
-            )
-            await page.locator("form.upload .buttons button").click()
-            await page.wait_for_url("**/files/*")
+            await send_codes(page, f"{position}FE")
 
         async def import_codes(page: Page) -> None:
-            await upload_codes(page)
-            await page.locator("[name=act][value=import]").last.click()
-            await page.locator("a[href$=outcomes]").wait_for()
+            await add_codes(page, f"{position}FE")
 
         def put_file(content: str) -> Any:
             async def sent(page: Page) -> None:
@@ -518,7 +571,7 @@ async def test_pages_of_two_step_sign_in(demo: Demo, visitors: Visitors) -> None
 
     async def scenes(context: BrowserContext, position: int) -> list[Scene]:
         operator = ("editor@tearline.example", "auditor@tearline.example")[position]
-        cashier = ("manager@khlong-kitchen.example", "manager@red-sail.example")[position]
+        cashier = ("manager@third-tram.example", "manager@red-sail.example")[position]
         await sign_in(context, demo.address + "/console", operator)
         await sign_in(context, demo.address + "/merchant", cashier)
 

@@ -103,7 +103,7 @@ async def receive_file(
 
     Args:
         name: as the person's computer calls it; only its last part is kept.
-        source: ``console``, ``api`` or ``command``.
+        source: ``console``, ``merchant``, ``api`` or ``command``.
 
     Raises:
         Refusal: ``too_large``; ``unreadable_file`` when it is empty. What had arrived is deleted then.

@@ -101,7 +101,7 @@ class CodeFile(Base):
     problem: Mapped[str | None]
     """Of a failed one: a reason of ``core.refusal``."""
     source: Mapped[str]
-    """``console``, ``api`` or ``command``."""
+    """``console``, ``merchant`` (its own pages), ``api`` or ``command``."""
     by_name: Mapped[str]
     """Whoever uploaded it."""
     column_number: Mapped[int] = mapped_column(server_default="0")
@@ -123,7 +123,7 @@ class CodeFile(Base):
         CheckConstraint(
             "state IN ('uploading','uploaded','importing','imported','failed','discarded')", name="state"
         ),
-        CheckConstraint("source IN ('console','api','command')", name="source"),
+        CheckConstraint("source IN ('console','merchant','api','command')", name="source"),
         CheckConstraint("state <> 'imported' OR rows = added + duplicate + held + invalid", name="outcomes"),
     )
 

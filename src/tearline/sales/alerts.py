@@ -42,16 +42,23 @@ class PoolAlert:
 
 
 async def pool_alerts(
-    connection: AsyncConnection, now: datetime, *, campaign_id: UUID | None = None
+    connection: AsyncConnection,
+    now: datetime,
+    *,
+    campaign_id: UUID | None = None,
+    merchant_id: UUID | None = None,
 ) -> list[PoolAlert]:
     """The pools that need somebody, the most pressing first; their codes are counted, not shown.
 
     Args:
         campaign_id: of the only sale whose pools are asked for.
+        merchant_id: of the only partner whose pools are asked for.
     """
     which: ColumnElement[bool] = true()
     if campaign_id is not None:
         which = CodePool.offer_id.in_(select(SaleItem.offer_id).where(SaleItem.campaign_id == campaign_id))
+    if merchant_id is not None:
+        which = and_(which, CodePool.merchant_id == merchant_id)
     return [
         *await _running_out(connection, which, now),
         *await _left_over(connection, which, now),

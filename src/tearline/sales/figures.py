@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.campaigns.model import Campaign
@@ -21,8 +21,10 @@ from tearline.core.hours import HOUR, hour_of, hours_between
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.sales import expected_sold_out
+from tearline.merchants.model import AnySelect
+from tearline.offers.model import Offer
 from tearline.pools.model import CodePool
-from tearline.sales.model import SaleHour
+from tearline.sales.model import SaleHour, SaleItem
 from tearline.sales.reads import ItemView, item_rows, items_of, left_in
 
 MOST_HOURS = 24 * 21
@@ -127,6 +129,47 @@ async def sale_figures(
         ends_at=sale.ends_at,
         items=tuple(_item_figures(item, counters.get(item.id, (0, 0, 0)), pools, now) for item in items),
     )
+
+
+def items_sold(actor: Actor) -> AnySelect:
+    """What was sold of each voucher of each sale, for a list; not yet sorted. A merchant's staff see their own.
+
+    A sale that is still a draft is not among them: nobody has seen it yet.
+    """
+    actor.require("sales.read")
+    counted = (
+        select(
+            cast(func.coalesce(func.sum(SaleHour.revenue), 0), BigInteger).label("revenue"),
+            cast(func.coalesce(func.sum(SaleHour.commission), 0), BigInteger).label("commission"),
+        )
+        .where(SaleHour.item_id == SaleItem.id)
+        .lateral("counted")
+    )
+    query = (
+        select(
+            SaleItem.id,
+            SaleItem.campaign_id,
+            Campaign.code.label("campaign_code"),
+            Campaign.names.label("campaign_names"),
+            Campaign.state.label("campaign_state"),
+            Campaign.time_zone,
+            Campaign.starts_at,
+            Campaign.ends_at,
+            Offer.names.label("offer_names"),
+            Offer.code.label("offer_code"),
+            SaleItem.currency,
+            SaleItem.price,
+            SaleItem.sold,
+            counted.c.revenue,
+            counted.c.commission,
+            (counted.c.revenue - counted.c.commission).label("payable"),
+        )
+        .join(Campaign, Campaign.id == SaleItem.campaign_id)
+        .join(Offer, Offer.id == SaleItem.offer_id)
+        .join(counted, true())
+        .where(Campaign.kind == "sale", Campaign.state != "draft")
+    )
+    return query if actor.merchant_id is None else query.where(Offer.merchant_id == actor.merchant_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from tearline.core.refusal import Refusal
 
+FORM_LIMIT_BYTES = 1024 * 1024
+"""Terms in four languages are long, and a form's encoding makes three bytes of each of theirs nine."""
+
 _MOST_PARTS = 20
 _LONGEST_TEXT = 10_000
 

@@ -40,6 +40,7 @@ SIGN_INS: tuple[tuple[str, str, str, str], ...] = (
     ("Console, finance", "/console", "finance@tearline.example", DEMO_PASSWORD),
     ("Console, auditor", "/console", "auditor@tearline.example", DEMO_PASSWORD),
     ("Counter, manager", "/merchant", "manager@basket-lane.example", DEMO_PASSWORD),
+    ("Partner, manager", "/merchant/pools", "manager@khlong-kitchen.example", DEMO_PASSWORD),
     ("Counter, cashier", "/merchant", "cashier@basket-lane.example", DEMO_PASSWORD),
     ("Counter, cashier", "/merchant", "cashier@third-tram.example", DEMO_PASSWORD),
 )

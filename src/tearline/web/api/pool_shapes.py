@@ -136,7 +136,7 @@ class FileAnswer(Answer):
     state: FileState
     problem: str | None
     """Of a failed one: a reason as in problem documents."""
-    source: Literal["console", "api", "command"]
+    source: Literal["console", "merchant", "api", "command"]
     by_name: str
     rows: int
     """While it is being imported: how many were read so far."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from litestar import Router
+from litestar.di import Provide
 
+from tearline.web import code_files, code_pools
 from tearline.web.access import CONSOLE
 from tearline.web.console import (
     account,
@@ -15,7 +17,6 @@ from tearline.web.console import (
     catalogue,
     catalogue_files,
     catalogue_groups,
-    code_files,
     coupons,
     keys,
     member_page,
@@ -41,7 +42,8 @@ from tearline.web.console import (
     stores,
     uses,
 )
-from tearline.web.console.support import FORM_LIMIT_BYTES, answer_refusal
+from tearline.web.console.support import FACE, answer_refusal
+from tearline.web.uploads import FORM_LIMIT_BYTES
 
 __all__ = ["router"]
 
@@ -50,7 +52,7 @@ def router() -> Router:
     """Everything at ``/console``."""
     return Router(
         "/console",
-        dependencies=CONSOLE,
+        dependencies={**CONSOLE, "face": Provide(lambda: FACE, sync_to_thread=False)},
         exception_handlers={Exception: answer_refusal},
         request_max_body_size=FORM_LIMIT_BYTES,
         route_handlers=[
@@ -77,6 +79,7 @@ def router() -> Router:
             *pools.HANDLERS,
             *pool_page.HANDLERS,
             *code_files.HANDLERS,
+            *code_pools.HANDLERS,
             *rooms.HANDLERS,
             *room_page.HANDLERS,
             *room_acts.HANDLERS,

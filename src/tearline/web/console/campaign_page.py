@@ -20,10 +20,10 @@ from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
-from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
 from tearline.web.console.sale_page import show_sale
 from tearline.web.console.support import act, show
 from tearline.web.console.tickets import face_of
+from tearline.web.sale_words import CAMPAIGN_STATE_KINDS, CAMPAIGN_STATE_NAMES, shown_state
 from tearline.web.ui.page import language_of
 
 SHOWN_HOURS = 48
@@ -67,8 +67,8 @@ async def show_campaign(
         guard=guard,
         is_live=_is_live(campaign, now),
         is_public=campaign.state in ("live", "paused"),
-        state_names=STATE_NAMES,
-        state_kinds=STATE_KINDS,
+        state_names=CAMPAIGN_STATE_NAMES,
+        state_kinds=CAMPAIGN_STATE_KINDS,
         seen_at=now,
         **_plots(request, figures),
         **words(),

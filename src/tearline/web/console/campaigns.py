@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 
 from tearline.campaigns import actions, reads
 from tearline.campaigns.model import Campaign, Prize
-from tearline.core.campaigns import window_state
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.members.reads import count_audience
@@ -30,6 +29,7 @@ from tearline.web.console.campaign_form import (
     values_of,
 )
 from tearline.web.console.support import save, show, version_in
+from tearline.web.sale_words import CAMPAIGN_STATE_KINDS, CAMPAIGN_STATE_NAMES, shown_state
 from tearline.web.ui.forms import BoundForm
 from tearline.web.ui.lists import (
     ChoiceFilter,
@@ -42,15 +42,6 @@ from tearline.web.ui.lists import (
 from tearline.web.ui.page import language_of, settings_of
 from tearline.web.ui.rendering import redirect
 
-STATE_NAMES = {
-    "draft": _("Draft"),
-    "live": _("Live"),
-    "paused": _("Paused"),
-    "archived": _("Archived"),
-    "scheduled": _("Scheduled"),
-    "ended": _("Ended"),
-}
-STATE_KINDS = {"live": "good", "paused": "warn", "scheduled": "accent"}
 KIND_NAMES = {"password": _("Password"), "sale": _("Sale")}
 
 _CLAIMED = (
@@ -64,7 +55,8 @@ CAMPAIGNS = ListDefinition(
     columns=[
         Column("names", _("Campaign"), kind="localised", sort=Campaign.code, under="code", under_label=_("Code"),
                href="/console/campaigns/{id}"),
-        Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS, sort=Campaign.state),
+        Column("state", _("State"), kind="tag", labels=CAMPAIGN_STATE_NAMES, tag_kinds=CAMPAIGN_STATE_KINDS,
+               sort=Campaign.state),
         Column("kind", _("Kind"), kind="tag", labels=KIND_NAMES, sort=Campaign.kind),
         Column("starts_at", _("Starts"), kind="date_time", sort=Campaign.starts_at),
         Column("ends_at", _("Ends"), kind="date_time", sort=Campaign.ends_at),
@@ -76,7 +68,7 @@ CAMPAIGNS = ListDefinition(
         ChoiceFilter(
             "state",
             _("State"),
-            [(state, STATE_NAMES[state]) for state in ("draft", "live", "paused", "archived")],
+            [(state, CAMPAIGN_STATE_NAMES[state]) for state in ("draft", "live", "paused", "archived")],
             Campaign.state,
         ),
         ChoiceFilter("kind", _("Kind"), list(KIND_NAMES.items()), Campaign.kind),
@@ -84,12 +76,6 @@ CAMPAIGNS = ListDefinition(
     ],
     default_sort="-starts_at",
 )  # fmt: skip
-
-
-def shown_state(state: str, starts_at: Any, ends_at: Any, now: Any) -> str:
-    """The state as a person means it: a live campaign outside of its window is scheduled, or has ended."""
-    window = window_state(starts_at, ends_at, now)
-    return window if state == "live" and window != "running" else state
 
 
 @get("/campaigns")
@@ -108,8 +94,8 @@ async def list_campaigns(request: AnyRequest, services: GivenServices, actor: Gi
         listing=listing,
         states=states,
         stocks=stocks,
-        state_names=STATE_NAMES,
-        state_kinds=STATE_KINDS,
+        state_names=CAMPAIGN_STATE_NAMES,
+        state_kinds=CAMPAIGN_STATE_KINDS,
     )
 
 
@@ -275,7 +261,7 @@ async def _form_page(
         cancel_href=here,
         tags=marks.tags,
         count=await _count(services, form) if is_audience_open else None,
-        state_names=STATE_NAMES,
+        state_names=CAMPAIGN_STATE_NAMES,
     )
 
 

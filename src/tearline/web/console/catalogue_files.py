@@ -14,11 +14,12 @@ from tearline.catalogue.files import KINDS, MOST_BYTES, FileOutcome
 from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, show
+from tearline.web.console.support import show
+from tearline.web.refusing import refusal_text
 from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
 from tearline.web.ui.exports import CSV_MEDIA_TYPE, attachment
 from tearline.web.ui.page import language_of
-from tearline.web.uploads import sent_file
+from tearline.web.uploads import FORM_LIMIT_BYTES, sent_file
 
 KIND_NAMES = {"products": _("Products"), "categories": _("Categories"), "brands": _("Brands")}
 TITLES = {

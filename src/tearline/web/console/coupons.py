@@ -23,16 +23,17 @@ from tearline.offers.describe import validity_text
 from tearline.pools.reads import FoundCode, find_codes
 from tearline.sales import reads as sales
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
+from tearline.web.code_pools import CODE_STATE_KINDS, CODE_STATE_NAMES
 from tearline.web.console.audit import trail, words
 from tearline.web.console.member_page import FOLDER_NAMES, VOIDABLE
-from tearline.web.console.orders import (
-    COUPON_STATE_KINDS,
-    COUPON_STATE_NAMES,
-    STATE_KINDS,
-    STATE_NAMES,
-)
 from tearline.web.console.support import show
 from tearline.web.console.tickets import face_of
+from tearline.web.sale_words import (
+    COUPON_STATE_KINDS,
+    COUPON_STATE_NAMES,
+    ORDER_STATE_KINDS,
+    ORDER_STATE_NAMES,
+)
 from tearline.web.ui.forms import BoundForm, Form, Text
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect
@@ -45,14 +46,6 @@ FIND_FORM = Form(
         help=_("A coupon's code, a partner's code exactly as it is written, or the number of an order."),
     )
 )
-CODE_STATE_NAMES = {
-    "available": _("Unsold"),
-    "reserved": _("Reserved"),
-    "sold": _("Sold"),
-    "withdrawn": _("Handed back"),
-    "void": _("Cancelled"),
-}
-CODE_STATE_KINDS = {"available": "good", "reserved": "accent", "withdrawn": "warn", "void": "bad"}
 FOLDER_KINDS = {"usable": "good", "held": "accent", "used": "", "expired": "warn", "void": "bad"}
 
 
@@ -93,8 +86,8 @@ async def find_coupon(request: AnyRequest, services: GivenServices, actor: Given
         coupon_state_kinds=COUPON_STATE_KINDS,
         code_state_names=CODE_STATE_NAMES,
         code_state_kinds=CODE_STATE_KINDS,
-        order_state_names=STATE_NAMES,
-        order_state_kinds=STATE_KINDS,
+        order_state_names=ORDER_STATE_NAMES,
+        order_state_kinds=ORDER_STATE_KINDS,
     )
 
 

@@ -22,6 +22,12 @@ from tearline.sales.model import VoucherOrder
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.support import merchant_choices, show
+from tearline.web.sale_words import (
+    COUPON_STATE_KINDS,
+    COUPON_STATE_NAMES,
+    ORDER_STATE_KINDS,
+    ORDER_STATE_NAMES,
+)
 from tearline.web.ui.lists import (
     ChoiceFilter,
     Column,
@@ -32,14 +38,6 @@ from tearline.web.ui.lists import (
 )
 from tearline.web.ui.page import language_of
 
-STATE_NAMES = {
-    "reserved": _("Being paid"),
-    "paid": _("Paid"),
-    "released": _("Not paid"),
-    "refund_due": _("Refund due"),
-    "refunded": _("Refunded"),
-}
-STATE_KINDS = {"reserved": "accent", "paid": "good", "refund_due": "bad", "refunded": "warn"}
 RELEASE_NAMES = {
     "expired": _("not paid in time"),
     "failed": _("the payment failed"),
@@ -53,15 +51,6 @@ PAYMENT_STATE_NAMES = {
     "refund_due": _("Refund due"),
     "refunded": _("Refunded"),
 }
-COUPON_STATE_NAMES = {
-    "open": _("To use"),
-    "sold": _("Sold"),
-    "held": _("Kept at a counter"),
-    "redeemed": _("Redeemed"),
-    "expired": _("Expired"),
-    "void": _("Cancelled"),
-}
-COUPON_STATE_KINDS = {"open": "good", "sold": "good", "held": "accent", "expired": "warn", "void": "bad"}
 
 
 def _definition(sales: list[tuple[str, str]], merchants: list[tuple[str, str]]) -> ListDefinition:
@@ -73,7 +62,7 @@ def _definition(sales: list[tuple[str, str]], merchants: list[tuple[str, str]]) 
             Column("number", _("Order"), kind="code", sort=VoucherOrder.number, href="/console/orders/{id}",
                    under="member_phone", under_label=_("Phone number")),
             Column("created_at", _("Ordered"), kind="date_time", sort=VoucherOrder.created_at),
-            Column("state", _("State"), kind="tag", labels=STATE_NAMES, tag_kinds=STATE_KINDS,
+            Column("state", _("State"), kind="tag", labels=ORDER_STATE_NAMES, tag_kinds=ORDER_STATE_KINDS,
                    sort=VoucherOrder.state),
             Column("campaign_names", _("Sale"), kind="localised", sort=Campaign.code),
             Column("offer_names", _("Voucher"), kind="localised", sort=Offer.code),
@@ -87,7 +76,7 @@ def _definition(sales: list[tuple[str, str]], merchants: list[tuple[str, str]]) 
         filters=[
             TextFilter("q", _("Order, voucher or phone number"),
                        [VoucherOrder.number, Member.phone, Offer.code, *localised_columns(Offer.names)]),
-            ChoiceFilter("state", _("State"), list(STATE_NAMES.items()), VoucherOrder.state),
+            ChoiceFilter("state", _("State"), list(ORDER_STATE_NAMES.items()), VoucherOrder.state),
             ChoiceFilter("sale", _("Sale"), sales, conditions=of_sale),
             ChoiceFilter("merchant", _("Merchant"), merchants, conditions=of_merchant),
             DayFilter("ordered", _("Ordered"), VoucherOrder.created_at),
@@ -144,8 +133,8 @@ async def show_order(
         vouchers=vouchers,
         payments=payments,
         deeds=deeds,
-        state_names=STATE_NAMES,
-        state_kinds=STATE_KINDS,
+        state_names=ORDER_STATE_NAMES,
+        state_kinds=ORDER_STATE_KINDS,
         release_names=RELEASE_NAMES,
         payment_state_names=PAYMENT_STATE_NAMES,
         coupon_state_names=COUPON_STATE_NAMES,

@@ -16,23 +16,16 @@ from tearline.core.refusal import Refusal
 from tearline.i18n import _
 from tearline.merchants.model import Merchant
 from tearline.offers import reads as offers
-from tearline.offers.model import Offer
 from tearline.pools import actions, reads
 from tearline.pools.model import CodePool
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.console.support import merchant_choices, save, show, version_in
+from tearline.web.code_pools import SYMBOLOGY_NAMES, count_columns, offer_column, offer_filter, stock_filter
+from tearline.web.console.support import FACE, merchant_choices, save, show, version_in
 from tearline.web.ui.forms import BoundForm, Choice, Form, Number
-from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition, TextFilter, localised_columns
+from tearline.web.ui.lists import ChoiceFilter, Column, ListDefinition
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect
 
-SYMBOLOGY_NAMES = {
-    "text": _("Text: typed in or read aloud"),
-    "qr": _("QR code"),
-    "code128": _("Barcode Code 128"),
-    "code39": _("Barcode Code 39"),
-    "ean13": _("Barcode EAN-13"),
-}
 POOL_FORM = Form(
     Choice(
         "symbology",
@@ -59,33 +52,17 @@ def _definition(merchants: list[tuple[str, str]]) -> ListDefinition:
     return ListDefinition(
         id_column=CodePool.id,
         columns=[
-            Column("offer_names", _("Offer"), kind="localised", sort=Offer.code, under="offer_code",
-                   under_label=_("Code"), href="/console/pools/{id}"),
+            offer_column(FACE),
             Column("merchant_names", _("Merchant"), kind="localised", sort=Merchant.code),
-            Column("symbology", _("Shown as"), kind="tag", labels=SYMBOLOGY_NAMES, sort=CodePool.symbology),
-            Column("size", _("Uploaded"), kind="number", sort=CodePool.size),
-            Column("available", _("Left"), kind="number", sort=CodePool.available),
-            Column("reserved", _("Reserved"), kind="number", sort=CodePool.reserved),
-            Column("sold", _("Sold"), kind="number", sort=CodePool.sold),
-            Column("withdrawn", _("Handed back"), kind="number", sort=CodePool.withdrawn),
-            Column("updated_at", _("Changed"), kind="date_time", sort=CodePool.updated_at),
+            *count_columns(),
         ],
         filters=[
-            TextFilter("q", _("Name or code of the offer"), [Offer.code, *localised_columns(Offer.names)]),
+            offer_filter(),
             ChoiceFilter("merchant", _("Merchant"), merchants, conditions=owners),
-            ChoiceFilter(
-                "stock",
-                _("Stock"),
-                [("low", _("Running out")), ("empty", _("Empty")), ("some", _("Codes left"))],
-                conditions={
-                    "low": reads.IS_LOW,
-                    "empty": CodePool.available == 0,
-                    "some": CodePool.available > 0,
-                },
-            ),
+            stock_filter(),
         ],
         default_sort="-updated_at",
-    )  # fmt: skip
+    )
 
 
 @get("/pools")

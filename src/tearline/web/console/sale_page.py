@@ -21,11 +21,12 @@ from tearline.waitingroom.reads import guards
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.console.audit import trail, words
 from tearline.web.console.campaign_form import audience_words, load_marks
-from tearline.web.console.campaigns import STATE_KINDS, STATE_NAMES, shown_state
 from tearline.web.console.support import show
 from tearline.web.console.tickets import face_of
+from tearline.web.sale_words import CAMPAIGN_STATE_KINDS, CAMPAIGN_STATE_NAMES, shown_state
 from tearline.web.services import Services
 from tearline.web.ui.page import language_of
+from tearline.web.ui.rendering import render
 
 SHOWN_HOURS = 48
 
@@ -62,8 +63,8 @@ async def show_sale(
         guard=guard,
         is_live=sale.state == "live" and draft.starts_at <= now < draft.ends_at,
         is_public=sale.state in ("live", "paused"),
-        state_names=STATE_NAMES,
-        state_kinds=STATE_KINDS,
+        state_names=CAMPAIGN_STATE_NAMES,
+        state_kinds=CAMPAIGN_STATE_KINDS,
         seen_at=now,
         **_plot(request, figures, hours),
         **words(),
@@ -78,7 +79,7 @@ async def sale_now(
     now = services.now()
     async with services.database.connection() as connection:
         figures = await sale_figures(connection, actor, campaign_id, now)
-    return show(request, "sale_now.html", figures=figures, seen_at=now, time_zone=figures.time_zone)
+    return render(request, "sale_now.html", figures=figures, seen_at=now, time_zone=figures.time_zone)
 
 
 @get("/campaigns/{campaign_id:uuid}/sold/plot")

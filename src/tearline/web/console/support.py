@@ -17,7 +17,9 @@ from tearline.db import transaction
 from tearline.i18n import LANGUAGES, _, localised, translate
 from tearline.merchants.model import Merchant, StaffMember
 from tearline.web.access import AnyRequest
-from tearline.web.problems import answer_exception, field_sentences, refusal_of, sentence_of
+from tearline.web.faces import Face
+from tearline.web.problems import answer_exception, refusal_of, sentence_of
+from tearline.web.refusing import refused
 from tearline.web.security import private_cookie
 from tearline.web.services import Services
 from tearline.web.ui.assets import manifest, picture_url
@@ -25,9 +27,6 @@ from tearline.web.ui.fields import Pictures
 from tearline.web.ui.forms import BoundForm
 from tearline.web.ui.page import LANGUAGE_COOKIE, language_of, settings_of
 from tearline.web.ui.rendering import redirect, render
-
-FORM_LIMIT_BYTES = 1024 * 1024
-"""Terms in four languages are long, and a form's encoding makes three bytes of each of theirs nine."""
 
 _YEAR_SECONDS = 365 * 24 * 3600
 
@@ -79,7 +78,7 @@ Work = Callable[[AsyncConnection], Awaitable[Any]]
 
 
 def show(request: AnyRequest, template: str, *, status_code: int = 200, **context: Any) -> Response[str]:
-    """The page ``console/TEMPLATE`` in the frame of whoever is signed in.
+    """The page ``console/TEMPLATE`` in the frame of whoever is signed in; with a folder, one of the shared pages.
 
     Templates get ``can``, the permissions of the person who looks.
     """
@@ -92,13 +91,16 @@ def show(request: AnyRequest, template: str, *, status_code: int = 200, **contex
     ]
     return render(
         request,
-        f"console/{template}",
+        template if "/" in template else f"console/{template}",
         status_code=status_code,
         can=can,
         navigation=navigation,
         role_names=ROLE_NAMES,
         **context,
     )
+
+
+FACE = Face("console", show)
 
 
 def permissions_of(request: AnyRequest) -> frozenset[str]:
@@ -146,30 +148,10 @@ async def act(request: AnyRequest, services: Services, path: str, work: Work, fl
     return redirect(request, path, flash=flash)
 
 
-def refused(request: AnyRequest, path: str, refusal: Refusal) -> Response[Any]:
-    """Go to ``path``, where it's said what was refused."""
-    text = refusal_text(refusal, language_of(request))
-    return redirect(request, path, flash="%(text)s", kind="bad", text=text)
-
-
 def language_cookie(request: AnyRequest, language: str) -> Cookie:
     """The cookie that keeps the language of the pages, as the switcher sets it."""
     secure = settings_of(request).cookies_are_secure
     return private_cookie(LANGUAGE_COOKIE, language, secure=secure, max_age_seconds=_YEAR_SECONDS)
-
-
-def refusal_text(refusal: Refusal, language: str) -> str:
-    """All that a refusal says, in one paragraph."""
-    sentences = []
-    for path, problem in field_sentences(refusal, language).items():
-        head, _dot, position = path.partition(".")
-        number = position.partition(".")[0]
-        if head in ("prizes", "items") and number.isdigit():
-            whose = _("Prize %(n)s: %(problem)s") if head == "prizes" else _("Voucher %(n)s: %(problem)s")
-            sentences.append(translate(language, whose, n=int(number) + 1, problem=problem))
-        else:
-            sentences.append(problem)
-    return " ".join(dict.fromkeys(sentences)) or sentence_of(refusal, language)
 
 
 def answer_refusal(request: AnyRequest, error: Exception) -> Response[Any]:

@@ -6,18 +6,22 @@ from litestar import Router
 from litestar.di import Provide
 
 from tearline.core.refusal import Refusal
+from tearline.web import code_files, code_pools
 from tearline.web.access import COUNTER
 from tearline.web.merchant import (
     account,
     business,
+    codes,
     installable,
     redemptions,
+    sales,
     scan,
     settlement,
     sign_in,
     stores,
+    vouchers,
 )
-from tearline.web.merchant.support import answer_refusal, here
+from tearline.web.merchant.support import answer_refusal, face, here
 
 __all__ = ["router"]
 
@@ -26,7 +30,7 @@ def router() -> Router:
     """Everything under ``/merchant``."""
     return Router(
         "/merchant",
-        dependencies={**COUNTER, "here": Provide(here)},
+        dependencies={**COUNTER, "here": Provide(here), "face": Provide(face)},
         route_handlers=[
             *sign_in.HANDLERS,
             *stores.HANDLERS,
@@ -34,6 +38,11 @@ def router() -> Router:
             *redemptions.HANDLERS,
             *business.HANDLERS,
             *settlement.HANDLERS,
+            *codes.HANDLERS,
+            *code_pools.HANDLERS,
+            *code_files.HANDLERS,
+            *sales.HANDLERS,
+            *vouchers.HANDLERS,
             *account.HANDLERS,
             *installable.HANDLERS,
         ],

@@ -7,9 +7,8 @@ from typing import Any
 from litestar import Response, get
 
 from tearline.checkout.statements import adjustments_of
-from tearline.core.refusal import Refusal
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
-from tearline.web.merchant.support import GivenHere, show
+from tearline.web.merchant.support import GivenHere, merchant_of, show
 from tearline.web.settling import merchant_settlement, merchant_settlement_file, settlement_words
 
 
@@ -19,11 +18,9 @@ async def settlement_page(
 ) -> Response[Any]:
     """The merchant's own settlement; of the last thirty days unless others are asked for."""
     actor.require("settlement.read")
-    if actor.merchant_id is None:
-        raise Refusal("not_found")
-    wanted, drawn = await merchant_settlement(request, services, actor, actor.merchant_id)
+    wanted, drawn = await merchant_settlement(request, services, actor, merchant_of(actor))
     async with services.database.connection() as connection:
-        adjustments = await adjustments_of(connection, actor, actor.merchant_id)
+        adjustments = await adjustments_of(connection, actor, merchant_of(actor))
     return show(
         request,
         "settlement.html",
@@ -44,9 +41,7 @@ async def settlement_download(
 ) -> Response[bytes]:
     """It as the workbook with every entry, or as the document."""
     actor.require("settlement.read")
-    if actor.merchant_id is None:
-        raise Refusal("not_found")
-    return await merchant_settlement_file(request, services, actor, actor.merchant_id)
+    return await merchant_settlement_file(request, services, actor, merchant_of(actor))
 
 
 HANDLERS = [settlement_page, settlement_download]

@@ -21,6 +21,7 @@ from tearline.merchants.model import StaffMember
 from tearline.merchants.reads import Counter, counter
 from tearline.merchants.sessions import SessionActor
 from tearline.web.access import AnyRequest, GivenServices, GivenSession, services_of
+from tearline.web.faces import Face
 from tearline.web.merchant.verdicts import verdict_of
 from tearline.web.problems import answer_exception, problem_headers
 from tearline.web.security import private_cookie
@@ -33,6 +34,7 @@ _HERE = "tearline_counter"
 _NAVIGATION = (
     ("scan", "/merchant", _("Scan"), "scan", "redeem"),
     ("redemptions", "/merchant/redemptions", _("Today"), "list", "counter"),
+    ("vouchers", "/merchant/pools", _("Vouchers"), "bag", "codes.read"),
     ("business", "/merchant/offers", _("Business"), "home", "offers.read"),
     ("account", "/merchant/account", _("Account"), "person", "counter"),
 )
@@ -53,17 +55,19 @@ GivenHere = NamedDependency[Counter]
 
 
 def show(request: AnyRequest, template: str, *, status_code: int = 200, **context: Any) -> Response[str]:
-    """The page ``merchant/TEMPLATE`` in the frame of whoever is signed in.
+    """The page ``merchant/TEMPLATE`` in the frame of whoever is signed in; with a folder, one of the shared pages.
 
-    The handler asks for ``here``, so that the frame can say where the person works.
+    The handler asks for ``here``, so that the frame can say where the person works. Templates get ``can``, the
+    permissions of the person who looks.
     """
     user = request.scope.get("user")
     may = PERMISSIONS[user.role] if isinstance(user, StaffMember) else frozenset()
     language = language_of(request)
     return render(
         request,
-        f"merchant/{template}",
+        template if "/" in template else f"merchant/{template}",
         status_code=status_code,
+        can=may,
         navigation=[
             (key, href, translate(language, label), picture)
             for key, href, label, picture, permission in _NAVIGATION
@@ -73,6 +77,14 @@ def show(request: AnyRequest, template: str, *, status_code: int = 200, **contex
         role_names=ROLE_NAMES,
         **context,
     )
+
+
+FACE = Face("merchant", show)
+
+
+async def face(here: GivenHere) -> Face:
+    """This face, for pages that the console has, too; the frame can say where the person works."""
+    return FACE
 
 
 def answer_refusal(request: AnyRequest, refusal: Refusal) -> Response[Any]:
@@ -126,6 +138,13 @@ def keep_language(request: AnyRequest, language: str) -> Cookie:
     """The cookie with which this browser is answered in a language from now on."""
     secure = services_of(request).settings.cookies_are_secure
     return private_cookie(LANGUAGE_COOKIE, language, secure=secure, max_age_seconds=_YEAR_SECONDS)
+
+
+def merchant_of(actor: Actor) -> UUID:
+    """The merchant whose manager is signed in; every page of this face is about that one."""
+    if actor.merchant_id is None:
+        raise Refusal("not_found")
+    return actor.merchant_id
 
 
 def may_choose_store(session: SessionActor) -> bool:

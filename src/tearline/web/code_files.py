@@ -22,16 +22,17 @@ from tearline.pools import files, importing, reads
 from tearline.pools.files import MOST_BYTES, MOST_COLUMNS, FilePreview
 from tearline.web.access import AnyRequest, GivenActor, GivenServices
 from tearline.web.code_imports import begin_import
-from tearline.web.console.code_rule import RULE_FIELDS, import_form, rule_from, rule_words, values_of
-from tearline.web.console.pool_page import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES
-from tearline.web.console.support import FORM_LIMIT_BYTES, refusal_text, refused, show
+from tearline.web.code_pools import FILE_STATE_KINDS, FILE_STATE_NAMES, SOURCE_NAMES
+from tearline.web.code_rule import RULE_FIELDS, import_form, rule_from, rule_words, values_of
+from tearline.web.faces import Face, GivenFace
+from tearline.web.refusing import refusal_text, refused
 from tearline.web.security import CSRF_FIELD, READS_OWN_FORM, require_csrf
 from tearline.web.services import Services
 from tearline.web.ui.exports import CSV_MEDIA_TYPE, XLSX_MEDIA_TYPE, attached, attachment
 from tearline.web.ui.forms import BoundForm
 from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect
-from tearline.web.uploads import sent_file
+from tearline.web.uploads import FORM_LIMIT_BYTES, sent_file
 
 DELIMITER_NAMES = {",": _("comma"), ";": _("semicolon"), "\t": _("tab"), "|": _("vertical bar")}
 OUTCOME_NAMES = {
@@ -44,10 +45,10 @@ OUTCOME_NAMES = {
 
 @get("/pools/{pool_id:uuid}/upload")
 async def upload_page(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+    request: AnyRequest, services: GivenServices, actor: GivenActor, face: GivenFace, pool_id: FromPath[UUID]
 ) -> Response[str]:
     """The form on a page of its own."""
-    return await _upload_page(request, services, actor, pool_id)
+    return await _upload_page(face, request, services, actor, pool_id)
 
 
 @post(
@@ -56,22 +57,24 @@ async def upload_page(
     request_max_body_size=MOST_BYTES + FORM_LIMIT_BYTES,
 )
 async def upload(
-    request: AnyRequest, services: GivenServices, actor: GivenActor, pool_id: FromPath[UUID]
+    request: AnyRequest, services: GivenServices, actor: GivenActor, face: GivenFace, pool_id: FromPath[UUID]
 ) -> Response[Any]:
     """Take the file as it arrives; then it is to be looked at.
 
     The page's script asks for JSON, and is told where to go next, or what is wrong.
     """
     try:
-        file_id = await _receive(request, services, actor, pool_id)
+        file_id = await _receive(face, request, services, actor, pool_id)
     except Refusal as refusal:
         if refusal.reason in ("not_found", "not_allowed", "csrf") and not _is_script(request):
             raise
         text = refusal_text(refusal, language_of(request))
         if _is_script(request):
             return _json({"detail": text}, refusal.status)
-        return await _upload_page(request, services, actor, pool_id, problem=text, status_code=refusal.status)
-    path = f"/console/pools/{pool_id}/files/{file_id}"
+        return await _upload_page(
+            face, request, services, actor, pool_id, problem=text, status_code=refusal.status
+        )
+    path = face.path(f"pools/{pool_id}/files/{file_id}")
     return _json({"next": path}, 200) if _is_script(request) else redirect(request, path)
 
 
@@ -80,15 +83,16 @@ async def show_file(
     request: AnyRequest,
     services: GivenServices,
     actor: GivenActor,
+    face: GivenFace,
     pool_id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Response[str]:
     """What is to be confirmed, how far the import is, or what came of it."""
     file = await _file(services, actor, pool_id, file_id)
     if file.state != "uploaded":
-        return await _file_page(request, services, actor, file)
+        return await _file_page(face, request, services, actor, file)
     is_learned = request.query_params.get("rule") == "learned"
-    return await _preview_page(request, services, actor, file, is_learned=is_learned)
+    return await _preview_page(face, request, services, actor, file, is_learned=is_learned)
 
 
 @post("/pools/{pool_id:uuid}/files/{file_id:uuid}")
@@ -96,19 +100,20 @@ async def confirm_file(
     request: AnyRequest,
     services: GivenServices,
     actor: GivenActor,
+    face: GivenFace,
     pool_id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Response[Any]:
     """Look at the file in the way that the form says; or import it so."""
     actor.require("codes.write")
     file = await _file(services, actor, pool_id, file_id)
-    path = f"/console/pools/{pool_id}/files/{file_id}"
+    path = face.path(f"pools/{pool_id}/files/{file_id}")
     if file.state != "uploaded":
         return refused(request, path, Refusal("file_not_ready"))
     form = await import_form([(str(n), str(n)) for n in range(MOST_COLUMNS)]).read(request)
     rule = _read_rule(form)
     if rule is None or form.inputs.first("act") == "look":
-        return await _preview_page(request, services, actor, file, form, rule)
+        return await _preview_page(face, request, services, actor, file, form, rule)
     try:
         await begin_import(
             services,
@@ -128,13 +133,16 @@ async def file_now(
     request: AnyRequest,
     services: GivenServices,
     actor: GivenActor,
+    face: GivenFace,
     pool_id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Response[str]:
     """How far the import is; when it is over the page loads itself again."""
     file = await _file(services, actor, pool_id, file_id)
     now = services.now()
-    answer = show(request, "code_file_now.html", file=file, is_stalled=_is_stalled(file, now), seen_at=now)
+    answer = face.show(
+        request, "codes/file_now.html", file=file, is_stalled=_is_stalled(file, now), seen_at=now
+    )
     if file.state != "importing":
         answer.headers["hx-refresh"] = "true"
     return answer
@@ -145,6 +153,7 @@ async def discard(
     request: AnyRequest,
     services: GivenServices,
     actor: GivenActor,
+    face: GivenFace,
     pool_id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Response[Any]:
@@ -156,9 +165,9 @@ async def discard(
     except Refusal as refusal:
         if refusal.reason != "file_not_ready":
             raise
-        return refused(request, f"/console/pools/{pool_id}/files/{file_id}", refusal)
+        return refused(request, face.path(f"pools/{pool_id}/files/{file_id}"), refusal)
     return redirect(
-        request, f"/console/pools/{pool_id}", flash=_("The file is discarded; nothing was added.")
+        request, face.path(f"pools/{pool_id}"), flash=_("The file is discarded; nothing was added.")
     )
 
 
@@ -167,6 +176,7 @@ async def outcomes(
     request: AnyRequest,
     services: GivenServices,
     actor: GivenActor,
+    face: GivenFace,
     pool_id: FromPath[UUID],
     file_id: FromPath[UUID],
 ) -> Stream:
@@ -193,14 +203,14 @@ async def template(request: AnyRequest, actor: GivenActor) -> Response[bytes]:
 # Steps
 
 
-async def _receive(request: AnyRequest, services: Services, actor: Actor, pool_id: UUID) -> UUID:
+async def _receive(face: Face, request: AnyRequest, services: Services, actor: Actor, pool_id: UUID) -> UUID:
     actor.require("codes.write")
     sent = await sent_file(request, "file")
     require_csrf(request, sent.texts.get(CSRF_FIELD, ""))
     if not sent.name:
         raise Refusal("invalid", fields={"file": _("Choose a file.")})
     return await files.receive_file(
-        services.database, actor, pool_id, sent.name, sent.chunks, source="console", now=services.now()
+        services.database, actor, pool_id, sent.name, sent.chunks, source=face.name, now=services.now()
     )
 
 
@@ -240,6 +250,7 @@ def _json(content: dict[str, str], status_code: int) -> Response[Any]:
 
 
 async def _upload_page(
+    face: Face,
     request: AnyRequest,
     services: Services,
     actor: Actor,
@@ -251,9 +262,9 @@ async def _upload_page(
     actor.require("codes.write")
     async with services.database.connection() as connection:
         pool = await reads.pool(connection, actor, pool_id)
-    return show(
+    return face.show(
         request,
-        "code_upload.html",
+        "codes/upload.html",
         status_code=status_code,
         pool=pool,
         problem=problem,
@@ -262,6 +273,7 @@ async def _upload_page(
 
 
 async def _preview_page(
+    face: Face,
     request: AnyRequest,
     services: Services,
     actor: Actor,
@@ -287,7 +299,7 @@ async def _preview_page(
         except Refusal as refusal:
             if refusal.reason != "unreadable_file":
                 raise
-            return await _file_page(request, services, actor, file, problem=refusal.reason)
+            return await _file_page(face, request, services, actor, file, problem=refusal.reason)
     fresh = import_form(_columns(seen, language))
     if form is None:
         values = {"column": str(seen.column), "has_heading": seen.has_heading, "rule": values_of(seen.rule)}
@@ -295,9 +307,9 @@ async def _preview_page(
     else:
         bound = fresh.parse(form.inputs.texts)
         bound.problems = {**form.problems, **bound.problems}
-    return show(
+    return face.show(
         request,
-        "code_preview.html",
+        "codes/preview.html",
         status_code=bound.status_code,
         pool=pool,
         file=file,
@@ -312,7 +324,13 @@ async def _preview_page(
 
 
 async def _file_page(
-    request: AnyRequest, services: Services, actor: Actor, file: reads.FileView, *, problem: str | None = None
+    face: Face,
+    request: AnyRequest,
+    services: Services,
+    actor: Actor,
+    file: reads.FileView,
+    *,
+    problem: str | None = None,
 ) -> Response[str]:
     """A file that is not to be confirmed: it is being imported, was, or never will be."""
     async with services.database.connection() as connection:
@@ -321,9 +339,9 @@ async def _file_page(
         if file.state == "imported":
             outcome = await importing.summary(connection, actor, file.id)
     reason, now = problem or file.problem, services.now()
-    return show(
+    return face.show(
         request,
-        "code_file.html",
+        "codes/file.html",
         pool=pool,
         file=file,
         outcome=outcome,
