@@ -66,12 +66,22 @@ async def test_one_coupon_over_two_merchants_is_one_redemption(world: CartWorld)
 async def test_news_of_a_payment_comes_twice(world: CartWorld) -> None:
     await world.coupon(await world.offer())
     number = await bought(world)
-    await paid(world, number, now=later(world, 30), collected_by="merchant", payment_reference="again")
+    await paid(world, number, now=later(world, 30))
     order = await seen(world, number)
     assert (order.paid_at, order.collected_by, order.payment_reference) == (world.now, "platform", None)
     assert await world.one("SELECT count(*) FROM redemption") == 1
     assert await world.one("SELECT sum(amount) FROM settlement_entry WHERE account = 'customer'") == 8_000
     await world.audited()
+
+
+async def test_an_order_is_not_paid_twice_by_different_payments(world: CartWorld) -> None:
+    number = await placed(world)
+    await paid(world, number, payment_reference="charge-1")
+    await paid(world, number, payment_reference="charge-1")
+    await paid(world, number)
+    assert await why(paid(world, number, payment_reference="charge-2")) == "order_paid"
+    assert await why(paid(world, number, collected_by="merchant")) == "order_paid"
+    assert (await seen(world, number)).payment_reference == "charge-1"
 
 
 async def test_paid_is_not_cancelled_and_cancelled_is_not_paid(world: CartWorld) -> None:

@@ -60,13 +60,22 @@ async def test_the_operators_shop_goes_before_the_catalogue(world: CartWorld) ->
 async def test_a_merchants_shop_cannot_make_its_products_into_what_the_platform_pays_for(
     world: CartWorld,
 ) -> None:
-    named = LineRequest("a", "bowl", 1, 6_000, categories=("drinks",), brand="Lok", is_discountable=True)
+    named = LineRequest("a", "bowl", 1, 4_000, categories=("drinks",), brand="Lok", is_discountable=True)
     cart = await quoted(world, named, world.noodles)
     (line,) = cart.loaded.cart.lines
     assert (line.categories, line.brand, cart.quote.saving) == (("food",), None, 0)
     # What the catalogue does not know is the shop's to describe.
     unknown = LineRequest("a", "tea", 1, 6_000, world.noodles, categories=("drinks",))
     assert (await quoted(world, unknown, world.noodles)).quote.saving == 600
+
+
+async def test_a_merchants_shop_asks_no_more_than_the_catalogue_says(world: CartWorld) -> None:
+    """Or the platform would pay whatever a till says for a product at 1.50."""
+    with pytest.raises(Refusal) as raised:
+        await quoted(world, LineRequest("a", "bowl", 1, 5_001), world.noodles)
+    assert set(raised.value.fields) == {"lines.0.unit_price"}
+    assert (await quoted(world, LineRequest("a", "bowl", 1, 4_999), world.noodles)).quote.total == 4_999
+    assert (await quoted(world, LineRequest("a", "bowl", 1, 5_001))).quote.total == 5_001
 
 
 @pytest.mark.parametrize("is_merchants", [True, False])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote as quoted
 
 import httpx
 import pytest
 from sqlalchemy import update
 
+from tearline.checkout.model import CartOrder
 from tearline.checkout.requests import MOST_LINES
 from tearline.core.codes import display, make_code
 from tearline.db import new_id, transaction
@@ -161,6 +163,47 @@ async def test_from_the_quote_to_the_refund(operator: Shop, world: CartWorld) ->
     assert [(one["number"], one["refunded"]) for one in listed] == [(order["number"], order["total"])]
     assert (await operator.get("/orders?reference=web-2"))["items"] == []
     await world.audited()
+
+
+async def test_a_merchants_shop_learns_no_code_that_it_does_not_have(
+    noodles: Shop, operator: Shop, callers: Callers, world: CartWorld
+) -> None:
+    """Who has a code can use the coupon without its member."""
+    usable = await world.coupon(await world.offer(benefit=TENTH_OFF))
+    await world.coupon(await world.offer(minimum_spend=50_000))
+    cart = noodles.cart(member=token_of(callers.member))
+    priced = await noodles.post("/quotes", cart)
+    assert [one["coupon_id"] for one in priced["applied"]] == [str(usable)]
+    picked = await noodles.post("/qualifications", cart)
+    named = await noodles.post("/quotes", {**cart, "codes": [await code_of(world, usable)]})
+    assert [one["code"] for one in named["applied"]] == [await code_of(world, usable)]
+    order = await noodles.post("/orders", cart, 201)
+    seen = [*priced["applied"], *priced["skipped"], *picked["usable"], *picked["unusable"], *order["applied"]]
+    assert len(seen) == 4 and all(one["code"] is None for one in seen)
+    told = (await operator.get(f"/orders/{order['number']}"))["applied"]
+    assert [one["code"] for one in told] == [await code_of(world, usable)]
+
+
+async def test_an_orders_number_is_typed_in_any_manner(operator: Shop, world: CartWorld) -> None:
+    number = (await operator.post("/orders", operator.cart(), 201))["number"]
+    typed = f" {number[:5].lower()}-{number[5:].replace('0', 'O')}"
+    assert (await operator.get(f"/orders/{quoted(typed)}"))["number"] == number
+    await operator.post(f"/orders/{quoted(typed)}/pay", {"collected_by": "platform"})
+    assert await operator.why(f"/orders/{number}/refunds", {}) == "invalid", "nothing is named"
+    assert await operator.why(f"/orders/{number}/pay", {"collected_by": "merchant"}) == "order_paid"
+
+
+async def test_orders_are_listed_by_their_state(operator: Shop, world: CartWorld) -> None:
+    states = ("open", "expired", "paid", "cancelled")
+    numbers = [(await operator.post("/orders", operator.cart(), 201))["number"] for _ in states]
+    async with transaction(world.database) as tx:
+        late = update(CartOrder).where(CartOrder.number == numbers[1])
+        await tx.execute(late.values(expires_at=world.now - timedelta(seconds=1)))
+    await operator.post(f"/orders/{numbers[2]}/pay", {"collected_by": "platform"})
+    await operator.post(f"/orders/{numbers[3]}/cancel")
+    for state, number in zip(states, numbers, strict=True):
+        found = (await operator.get(f"/orders?state={state}"))["items"]
+        assert [(one["number"], one["state"]) for one in found] == [(number, state)]
 
 
 async def test_an_order_is_given_up_and_may_run_out(operator: Shop, world: CartWorld) -> None:

@@ -27,6 +27,7 @@ from tearline.checkout.stored import (
     remaining_from,
     remaining_json,
 )
+from tearline.core.codes import normalise
 from tearline.core.orders import FrozenOrder, freeze
 from tearline.core.redemption import No
 from tearline.core.refunds import Refund, Remaining, Wish, coupon_outcome, refund
@@ -224,7 +225,7 @@ async def pay_order(
     """Take down that an order is paid: its coupons are used, and what follows from it is booked.
 
     An order whose time is over is taken, too, as long as its coupons can still be used and nobody has them
-    meanwhile. One that is paid stays as it is.
+    meanwhile. One that is paid stays as it is, where this is the payment that is known.
 
     Args:
         actor: whose shop took the order, or the operator.
@@ -233,8 +234,9 @@ async def pay_order(
         payment_reference: the payment provider's name for the payment.
 
     Raises:
-        Refusal: ``not_found``, ``order_cancelled``; ``coupon_taken``, ``expired`` or ``first_order_only`` for one
-            that is late; ``coupon_taken`` also where the operator has cancelled a coupon; ``invalid``.
+        Refusal: ``not_found``, ``order_cancelled``; ``order_paid`` where another payment is known; ``coupon_taken``,
+            ``expired`` or ``first_order_only`` for one that is late; ``coupon_taken`` also where the operator has
+            cancelled a coupon; ``invalid``.
     """
     if collected_by not in COLLECTORS:
         raise Refusal("invalid", fields={"collected_by": _("Choose platform or merchant.")})
@@ -248,6 +250,10 @@ async def pay_order(
         raise Refusal("invalid", fields={"payment_reference": problem})
     order = await lock_order(tx, actor, number)
     if order.state == "paid":
+        # Said twice it is the same payment; another one is money to give back.
+        references = {payment_reference, order.payment_reference} - {None}
+        if collected_by != order.collected_by or len(references) > 1:
+            raise Refusal("order_paid")
         return
     if order.state == "cancelled":
         raise Refusal("order_cancelled")
@@ -330,6 +336,8 @@ async def refund_order(
     """
     if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
         raise Refusal("invalid", fields={"reason": problem})
+    if not (wish.everything or wish.parcels or any(wish.lines.values())):
+        raise Refusal("invalid", fields={"lines": _("Say what is given back.")})
     order = await lock_order(tx, actor, number)
     frozen = order_from(order.priced)
     if idempotency_key is not None:
@@ -458,7 +466,7 @@ async def lock_order(tx: AsyncConnection, actor: Actor, number: str) -> Row[Any]
     owner = (
         await tx.execute(
             select(CartOrderLookup.member_id, CartOrderLookup.order_id).where(
-                CartOrderLookup.number == number.strip().upper()
+                CartOrderLookup.number == normalise(number)
             )
         )
     ).one_or_none()

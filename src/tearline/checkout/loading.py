@@ -80,6 +80,8 @@ class Loaded:
         named: the keys of the coupons that the cart names by code or id.
         products: of the catalogue, by key, as far as it has them.
         is_whole_wallet: False where the member may hold more coupons than a cart looks at.
+        told: the codes that may be answered; None for any. Who has a code can use the coupon without its member, so a
+            merchant's shop learns none that it doesn't know.
     """
 
     cart: Cart
@@ -90,6 +92,11 @@ class Loaded:
     named: frozenset[str] = field(default_factory=frozenset)
     products: dict[str, CatalogueProduct] = field(default_factory=dict)
     is_whole_wallet: bool = True
+    told: frozenset[str] | None = None
+
+    def code_of(self, coupon: CartCoupon) -> str | None:
+        """Its code, where who asks may be told."""
+        return coupon.code if self.told is None or coupon.code in self.told else None
 
     def offer_of(self, right: Right) -> CartOffer:
         """Of what offer a right is."""
@@ -121,7 +128,7 @@ async def load(
         raise Refusal("invalid", fields={"points": _("Only the operator's own shop takes points.")})
     products = await products_of(connection, {line.product for line in request.lines})
     lines = tuple(
-        _line(number, line, request.currency, products, is_operators=merchant_id is None)
+        _line(number, line, request.currency, products, merchant_id)
         for number, line in enumerate(request.lines)
     )
     merchants = {line.merchant_id for line in lines} | {parcel.merchant_id for parcel in request.parcels}
@@ -174,6 +181,7 @@ async def load(
     return Loaded(
         cart, tuple(rights), usable, offers, tuple(unusable), frozenset(named), products,
         is_whole_wallet=is_whole,
+        told=None if merchant_id is None else frozenset(request.codes),
     )  # fmt: skip
 
 
@@ -241,14 +249,14 @@ def _line(
     line: LineRequest,
     currency: str,
     products: dict[str, CatalogueProduct],
-    *,
-    is_operators: bool,
+    shop: UUID | None,
 ) -> CartLine:
     """A line as it is priced.
 
     Args:
-        is_operators: what the operator's shop says goes before the catalogue. Of a merchant's shop the catalogue's
-            word goes first where it has one: what the platform pays for must not hang on what the merchant says.
+        shop: the merchant whose shop asks; None for the operator's, which goes before the catalogue. Of a merchant's
+            shop the catalogue's word goes first where it has one, and no more may be asked than it says: what the
+            platform pays for must not hang on what the till says, and who changes the catalogue is on record.
     """
     known = products.get(line.product)
     problems: dict[str, str] = {}
@@ -265,11 +273,15 @@ def _line(
         problems[f"lines.{number}.unit_price"] = _(
             "The catalogue has no price in this currency: say what it costs."
         )
+    elif (
+        known is not None and known.merchant_id == shop and known.currency == currency and price > known.price
+    ):
+        problems[f"lines.{number}.unit_price"] = _("This is more than the catalogue says.")
     if problems:
         raise Refusal("invalid", fields=problems)
     assert merchant_id is not None
     assert price is not None
-    is_heard = is_operators or known is None
+    is_heard = shop is None or known is None
     return CartLine(
         line.key,
         line.product,

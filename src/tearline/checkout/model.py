@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tearline.db import Base
@@ -72,6 +72,8 @@ class CartOrder(Base):
         # A shop looks for an order whose answer it lost: by its own name for it, or among its last ones.
         Index("ix_cart_order_id", "id"),
         Index("ix_cart_order_merchant", "merchant_id", "id"),
+        # Few of many orders.
+        Index("ix_cart_order_unpaid", "id", postgresql_where=text("state <> 'paid'")),
         Index("ix_cart_order_reference", "reference", "id"),
         Index("ix_cart_order_merchant_ids", "merchant_ids", postgresql_using="gin"),
     )
@@ -158,5 +160,13 @@ class SettlementEntry(Base):
         CheckConstraint("kind IN ('payment','refund','adjustment')", name="kind"),
         CheckConstraint("amount <> 0", name="amount"),
         Index("ix_settlement_entry_merchant", "merchant_id", "occurred_at"),
+        # What was booked last is listed, of a merchant that did little among many that do much, too.
+        Index("ix_settlement_entry_list", "merchant_id", "id"),
+        Index(
+            "ix_settlement_entry_adjustment",
+            "merchant_id",
+            "id",
+            postgresql_where=text("kind = 'adjustment'"),
+        ),
         Index("ix_settlement_entry_order", "order_id"),
     )

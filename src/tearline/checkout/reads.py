@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.model import GUEST, CartOrder, CartOrderCoupon, CartOrderLookup, CartRefund
 from tearline.checkout.stored import order_from, refund_from, remaining_from
+from tearline.core.codes import normalise
 from tearline.core.orders import FrozenOrder
 from tearline.core.refunds import Refund, Remaining
 from tearline.core.refusal import Refusal
@@ -99,8 +100,19 @@ class OrderView:
 
 def state_at(now: datetime) -> ColumnElement[str]:
     """An order's state as it counts at a moment."""
-    is_late = and_(CartOrder.state == "open", CartOrder.expires_at <= now)
-    return case((is_late, literal("expired")), else_=CartOrder.state)
+    return case((_is_late(now), literal("expired")), else_=CartOrder.state)
+
+
+def is_in_state(state: str, now: datetime) -> ColumnElement[bool]:
+    """Whether an order's state at a moment is this one, so that an index can tell."""
+    if state == "expired":
+        return _is_late(now)
+    is_it = CartOrder.state == state
+    return and_(is_it, CartOrder.expires_at > now) if state == "open" else is_it
+
+
+def _is_late(now: datetime) -> ColumnElement[bool]:
+    return and_(CartOrder.state == "open", CartOrder.expires_at <= now)
 
 
 async def order_by_number(connection: AsyncConnection, actor: Actor, number: str, now: datetime) -> OrderView:
@@ -109,9 +121,30 @@ async def order_by_number(connection: AsyncConnection, actor: Actor, number: str
     Raises:
         Refusal: ``not_found``, also for one of another merchant's shop.
     """
-    row = await _row(connection, CartOrderLookup.number == number.strip().upper())
+    return await _seen_by(connection, actor, number, now)
+
+
+async def order_with_refund(
+    connection: AsyncConnection, actor: Actor, number: str, refund_id: UUID, now: datetime
+) -> OrderView:
+    """An order with no more than one of its refunds.
+
+    Raises:
+        Refusal: as ``order_by_number``.
+    """
+    return await _seen_by(connection, actor, number, now, refund_id)
+
+
+async def _seen_by(
+    connection: AsyncConnection, actor: Actor, number: str, now: datetime, refund_id: UUID | None = None
+) -> OrderView:
+    row = await _row(connection, CartOrderLookup.number == normalise(number))
     actor.require_merchant(row.merchant_id)
-    return await _view(connection, row, now)
+    order = await _view(connection, row, now, refund_id)
+    if actor.merchant_id is None:
+        return order
+    # Who has a code can use the coupon without its member, once it is free again.
+    return replace(order, coupons=tuple(replace(one, code=None) for one in order.coupons))
 
 
 async def order_of_member(
@@ -122,7 +155,7 @@ async def order_of_member(
     Raises:
         Refusal: ``not_found``.
     """
-    row = await _row(connection, CartOrderLookup.number == number.strip().upper())
+    row = await _row(connection, CartOrderLookup.number == normalise(number))
     if row.member_id != member_id:
         raise Refusal("not_found")
     return await _view(connection, row, now)
@@ -200,7 +233,9 @@ async def _row(connection: AsyncConnection, which: ColumnElement[bool]) -> Row[A
     return row
 
 
-async def _view(connection: AsyncConnection, row: Row[Any], now: datetime) -> OrderView:
+async def _view(
+    connection: AsyncConnection, row: Row[Any], now: datetime, refund_id: UUID | None = None
+) -> OrderView:
     frozen = order_from(row.priced)
     is_late = row.state == "open" and row.expires_at <= now
     return OrderView(
@@ -222,7 +257,7 @@ async def _view(connection: AsyncConnection, row: Row[Any], now: datetime) -> Or
         frozen=frozen,
         remaining=remaining_from(row.remaining),
         coupons=await _coupons(connection, row, frozen),
-        refunds=await _refunds(connection, row),
+        refunds=await _refunds(connection, row, refund_id),
     )
 
 
@@ -259,12 +294,15 @@ async def _coupons(
     return tuple(views)
 
 
-async def _refunds(connection: AsyncConnection, row: Row[Any]) -> tuple[RefundView, ...]:
-    found = await connection.execute(
+async def _refunds(
+    connection: AsyncConnection, row: Row[Any], refund_id: UUID | None
+) -> tuple[RefundView, ...]:
+    query = (
         select(CartRefund.__table__)
         .where(CartRefund.member_id == row.member_id, CartRefund.order_id == row.id)
         .order_by(CartRefund.id)
     )
+    found = await connection.execute(query if refund_id is None else query.where(CartRefund.id == refund_id))
     return tuple(
         RefundView(
             one.id, one.amount, one.points, one.tax, one.reason, one.by_name, one.created_at,

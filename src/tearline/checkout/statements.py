@@ -353,7 +353,7 @@ async def adjustments_of(
             SettlementEntry.kind == "adjustment",
             SettlementEntry.account == PLATFORM,
         )
-        .order_by(SettlementEntry.occurred_at.desc(), SettlementEntry.id.desc())
+        .order_by(SettlementEntry.id.desc())
         .limit(limit)
     )
     return rows.all()

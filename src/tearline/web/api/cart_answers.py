@@ -240,7 +240,7 @@ def _named(loaded: Loaded, right: Right) -> dict[str, Any]:
     coupon, offer = loaded.coupons.get(right.key), loaded.offer_of(right)
     return {
         "coupon_id": coupon.id if coupon else None,
-        "code": coupon.code if coupon else None,
+        "code": loaded.code_of(coupon) if coupon else None,
         "offer_id": offer.id,
         "offer_names": offer.names,
     }
@@ -263,13 +263,13 @@ def _skipped(loaded: Loaded, some: tuple[Skipped, ...], language: str) -> list[S
         )
         for one in some
     ]
-    return answers + [_unusable(one, words) for one in loaded.unusable]
+    return answers + [_unusable(loaded, one, words) for one in loaded.unusable]
 
 
-def _unusable(one: Unusable, words: Callable[[str], str]) -> SkippedAnswer:
+def _unusable(loaded: Loaded, one: Unusable, words: Callable[[str], str]) -> SkippedAnswer:
     return SkippedAnswer(
         coupon_id=one.coupon.id if one.coupon else one.asked_id,
-        code=one.coupon.code if one.coupon else one.key if one.asked_id is None else None,
+        code=loaded.code_of(one.coupon) if one.coupon else one.key if one.asked_id is None else None,
         offer_id=one.offer.id if one.offer else None,
         offer_names=one.offer.names if one.offer else None,
         reason=one.reason,

@@ -80,6 +80,7 @@ class AppliedAnswer(Answer):
     coupon_id: UUID | None
     """Null for a promotion."""
     code: str | None
+    """A merchant's key is told those that it has sent."""
     offer_id: UUID
     offer_names: Texts
     issuer: Literal["platform", "merchant"]
@@ -170,6 +171,7 @@ class OrderAppliedAnswer(Answer):
 
     coupon_id: UUID | None
     code: str | None
+    """Null for a merchant's key."""
     offer_id: UUID
     offer_code: str
     offer_names: Texts

@@ -178,7 +178,7 @@ async def list_cart_orders(
     now = services.now()
     statement = reads.orders_list(actor, now)
     if order_state is not None:
-        statement = statement.where(reads.state_at(now) == order_state)
+        statement = statement.where(reads.is_in_state(order_state, now))
     if reference is not None:
         statement = statement.where(CartOrder.reference == reference)
     async with services.database.connection() as connection:
@@ -198,6 +198,7 @@ async def get_cart_order(services: GivenServices, actor: GivenKey, number: FromP
     status_code=200,
     responses=problems(
         "order_cancelled",
+        "order_paid",
         "coupon_taken",
         "expired",
         "first_order_only",
@@ -278,8 +279,8 @@ async def create_refund(
         now = services.now()
         wish = Wish({line.key: line.quantity for line in data.lines}, tuple(data.shipping), data.everything)
         refund_id = await actions.refund_order(tx, actor, number, wish, now, reason=data.reason)
-        order = await reads.order_by_number(tx, actor, number, now)
-        return refund_answer(order, next(one for one in order.refunds if one.id == refund_id))
+        order = await reads.order_with_refund(tx, actor, number, refund_id, now)
+        return refund_answer(order, order.refunds[0])
 
     return await write(request, actor, work, status=201)
 

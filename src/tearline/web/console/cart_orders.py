@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.catalogue.reads import products_of
 from tearline.checkout.model import CartOrder
-from tearline.checkout.reads import OrderView, order_by_number, orders_list, state_at
+from tearline.checkout.reads import OrderView, is_in_state, order_by_number, orders_list
 from tearline.checkout.statements import entries_of_order
 from tearline.core.allocation import Runs, total_of
 from tearline.core.codes import display
@@ -53,7 +53,7 @@ OUTCOME_KINDS = {"returned": "good", "reissued": "good", "forfeited": "warn"}
 
 
 def _definition(services: Services, merchants: list[tuple[str, str]]) -> ListDefinition:
-    state = state_at(services.now())
+    now = services.now()
     return ListDefinition(
         id_column=CartOrder.id,
         columns=[
@@ -72,7 +72,7 @@ def _definition(services: Services, merchants: list[tuple[str, str]]) -> ListDef
             TextFilter("q", _("Order, reference or phone number"),
                        [CartOrder.number, CartOrder.reference, Member.phone]),
             ChoiceFilter("state", _("State"), list(STATE_NAMES.items()),
-                         conditions={one: state == one for one in STATE_NAMES}),
+                         conditions={one: is_in_state(one, now) for one in STATE_NAMES}),
             ChoiceFilter("merchant", _("Merchant"), merchants,
                          conditions={value: CartOrder.merchant_ids.contains([UUID(value)])
                                      for value, _name in merchants}),

@@ -63,6 +63,13 @@ def upgrade() -> None:
     op.create_index("ix_cart_order_created_at", "cart_order", ["created_at", "id"], unique=False)
     op.create_index("ix_cart_order_id", "cart_order", ["id"], unique=False)
     op.create_index("ix_cart_order_merchant", "cart_order", ["merchant_id", "id"], unique=False)
+    op.create_index(
+        "ix_cart_order_unpaid",
+        "cart_order",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state <> 'paid'"),
+    )
     op.create_index("ix_cart_order_reference", "cart_order", ["reference", "id"], unique=False)
     op.create_index(
         "ix_cart_order_merchant_ids", "cart_order", ["merchant_ids"], unique=False, postgresql_using="gin"
@@ -150,6 +157,14 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_settlement_entry_merchant", "settlement_entry", ["merchant_id", "occurred_at"], unique=False
+    )
+    op.create_index("ix_settlement_entry_list", "settlement_entry", ["merchant_id", "id"], unique=False)
+    op.create_index(
+        "ix_settlement_entry_adjustment",
+        "settlement_entry",
+        ["merchant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'adjustment'"),
     )
     op.create_index("ix_settlement_entry_order", "settlement_entry", ["order_id"], unique=False)
     op.create_index(op.f("ix_settlement_entry_posting_id"), "settlement_entry", ["posting_id"], unique=False)
