@@ -164,7 +164,8 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=32,
-        description="Database connections for claims and redemptions, for each process. More is not faster.",
+        description="Database connections for claims and redemptions, and as many again for quotes, for each process. "
+        "More is not faster.",
     )
     valkey_url: str | None = Field(
         default=None,

@@ -43,7 +43,7 @@ async def many(database_url: str) -> AsyncIterator[Database]:
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: the same actions without their locks, and with the pause that a busy machine makes."""
     real_load = actions.load
-    monkeypatch.setattr(for_orders, "_LOCKED", "")
+    monkeypatch.setattr(for_orders, "_ORDERED", for_orders._QUOTED)
     monkeypatch.setattr(
         for_orders, "_OF_ORDER", for_orders._OF_ORDER.replace("FOR NO KEY UPDATE OF coupon", "")
     )

@@ -9,15 +9,16 @@ from urllib.parse import quote as quoted
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import make_url, text, update
 
 from tearline.checkout.model import CartOrder
 from tearline.checkout.requests import MOST_LINES
 from tearline.core.codes import display, make_code
 from tearline.db import new_id, transaction
 from tearline.members.model import Member
+from tearline.offers.model import Offer
 from tearline.web.app import Application
-from tests.callers import Callers
+from tests.callers import Callers, make_callers, running_on, settings_for
 from tests.cart_worlds import TENTH_OFF, CartWorld
 from tests.checkout.ordering import code_of, counts, swept
 
@@ -350,6 +351,64 @@ async def test_orders_of_another_shop_are_not_found(
     for odd in ("%00", "x" * 3_000, "%C3%9F", "%20", "0" * 10):
         await operator.get(f"/orders/{odd}", 404 if odd != "%00" else 400)
     await world.audited()
+
+
+# The hot lane
+
+
+async def test_quotes_count_against_the_keys_limit(database_url: str) -> None:
+    async with running_on(settings_for(database_url, api_requests_per_minute=3)) as app:
+        callers = await make_callers(app)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            line = {
+                "key": "a",
+                "product": "p",
+                "unit_price": 100,
+                "merchant_id": str(callers.world.merchant_id),
+            }
+            cart = {"currency": "HKD", "lines": [line]}
+
+            async def quote(cart: dict[str, Any]) -> httpx.Response:
+                return await client.post(f"{API}/quotes", json=cart, headers=callers.operator)
+
+            answers = [await quote(cart), await quote({**cart, "currency": "XXX"}), await quote(cart)]
+            assert [one.status_code for one in answers] == [200, 422, 200]
+            # What a refusal costs is told as well.
+            assert [one.headers["ratelimit"].partition(";t=")[0] for one in answers] == [
+                f'"api";r={left}' for left in (2, 1, 0)
+            ]
+            refused = await quote(cart)
+            assert (refused.status_code, refused.json()["reason"]) == (429, "too_many_attempts")
+            assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_a_quote_is_made_although_the_server_closed_its_connections(
+    operator: Shop, world: CartWorld, database_url: str
+) -> None:
+    await operator.post("/quotes", operator.cart())
+    name = make_url(database_url).database
+    async with world.database.connection() as connection:
+        closed = await connection.scalars(
+            text("""
+                SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+                WHERE datname = :name AND pid <> pg_backend_pid()
+            """),
+            {"name": name},
+        )
+        assert all(closed)
+    assert (await operator.post("/quotes", operator.cart()))["total"] == 10_000
+
+
+async def test_a_changed_offer_is_quoted_as_it_is_now(operator: Shop, world: CartWorld) -> None:
+    offer = await world.offer(world.noodles)
+    await world.coupon(offer)
+    cart = operator.cart(member={"id": str(world.member)})
+    assert (await operator.post("/quotes", cart))["total"] == 8_000
+    async with transaction(world.database) as tx:
+        changed = {"benefit": {"kind": "amount_off", "amount": 500}, "version": Offer.version + 1}
+        await tx.execute(update(Offer).where(Offer.id == offer).values(changed))
+    assert (await operator.post("/quotes", cart))["total"] == 9_500
 
 
 # Reasons and guesses

@@ -12,8 +12,9 @@ A read takes a plain connection::
         rows = await reads.merchants(connection)
 
 Both hand out SQLAlchemy's ``AsyncConnection``: statements are Core or ORM-entity selects, rows are
-named tuples; there are no ORM sessions. The hot lane takes raw psycopg connections from
-``database.hot_pool`` and writes its few statements by hand.
+named tuples; there are no ORM sessions. The hot lane takes raw psycopg connections: its desks from
+``database.hot_pool``, with their few statements written by hand, and what only reads from
+``database.hot_reading``, with statements that both kinds of connection can run (``db.statement``).
 """
 
 from tearline.db.base import Base, LocalisedText, first_id_of, new_id

@@ -33,8 +33,8 @@ class Database:
     Args:
         url: ``postgresql://user:password@host:port/name``.
         pool_size: back-office connections kept open.
-        hot_pool_size: raw connections of the hot lane; few, because a batch needs only one at a time
-            and PostgreSQL loses throughput with many.
+        hot_pool_size: raw connections of the hot lane, as many for its desks as for what it only reads; few, because a
+            batch needs only one at a time and PostgreSQL loses throughput with many.
     """
 
     def __init__(self, url: str, *, pool_size: int = 5, hot_pool_size: int = 4) -> None:
@@ -59,19 +59,8 @@ class Database:
     async def hot_pool(self) -> AsyncConnectionPool[HotConnection]:
         """The pool of raw psycopg connections, opened at first use; it reconnects by itself."""
         if self._hot_pool is None:
-            pool: AsyncConnectionPool[HotConnection] = AsyncConnectionPool(
-                self.url,
-                min_size=1,
-                max_size=self._hot_pool_size,
-                open=False,
-                timeout=5.0,
-                reconnect_timeout=2.0,
-                check=_check_connection,
-                configure=_configure_hot,
-                kwargs={"autocommit": True, "prepare_threshold": 1},
-            )
-            self._hot_pool = pool
-            await pool.open()
+            self._hot_pool = self._raw_pool()
+            await self._hot_pool.open()
         return self._hot_pool
 
     @asynccontextmanager
@@ -81,20 +70,23 @@ class Database:
         It is of a pool of its own: however many read, no desk waits for them.
         """
         if self._reading_pool is None:
-            pool: AsyncConnectionPool[HotConnection] = AsyncConnectionPool(
-                self.url,
-                min_size=1,
-                max_size=self._hot_pool_size,
-                open=False,
-                timeout=5.0,
-                reconnect_timeout=2.0,
-                check=_check_connection,
-                kwargs={"autocommit": True},
-            )
-            self._reading_pool = pool
-            await pool.open()
+            self._reading_pool = self._raw_pool()
+            await self._reading_pool.open()
         async with self._reading_pool.connection() as connection:
             yield connection
+
+    def _raw_pool(self) -> AsyncConnectionPool[HotConnection]:
+        return AsyncConnectionPool(
+            self.url,
+            min_size=1,
+            max_size=self._hot_pool_size,
+            open=False,
+            timeout=5.0,
+            reconnect_timeout=2.0,
+            check=_check_connection,
+            configure=_configure_hot,
+            kwargs={"autocommit": True, "prepare_threshold": 1},
+        )
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,6 +1,6 @@
 """The application: a plain ASGI callable around the hot lane and Litestar.
 
-Polls, tickets, passes, claims and redemptions go straight to their handlers in ``web.gate.hot`` and
+Polls, tickets, passes, claims, redemptions and quotes go straight to their handlers in ``web.gate.hot`` and
 ``web.api.hot``; everything else goes to Litestar.
 What both share happens here, once: the request's id, security headers, numbers, and turning away what no
 handler should see.
