@@ -89,7 +89,7 @@ async def test_a_line_under_another_merchants_key_is_refused(world: CartWorld, i
 async def test_others_coupons_do_not_crowd_out_a_merchants_own(world: CartWorld, monkeypatch: Any) -> None:
     from tearline.coupons import for_orders
 
-    few = Statement(text(for_orders._USABLE.replace("LIMIT 200", "LIMIT 2")))
+    few = Statement(text(for_orders._OF_CART.replace("LIMIT 200", "LIMIT 2")))
     monkeypatch.setattr(for_orders, "_QUOTED", few)
     elsewhere = await world.offer(world.books)
     for _ in range(3):

@@ -24,8 +24,6 @@ from tearline.members.model import Member
 from tearline.merchants.model import AnyRow, AnySelect
 from tearline.offers.model import Offer
 
-STATES = ("open", "paid", "cancelled", "expired")
-
 
 @dataclass(frozen=True, slots=True)
 class OrderCoupon:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tearline.core.money import CURRENCY_EXPONENTS, MAXIMUM_AMOUNT
+from tearline.core.offers import WHOLE_BASIS_POINTS
 from tearline.core.refusal import Refusal
 from tearline.core.texts import is_storable
 from tearline.i18n import _
@@ -18,7 +19,6 @@ MOST_NAMED = 20
 """Codes, and coupons, that one cart names."""
 LONGEST_KEY = 100
 MOST_CATEGORIES = 50
-WHOLE_BASIS_POINTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)

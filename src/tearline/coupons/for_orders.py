@@ -52,7 +52,7 @@ _COLUMNS = """
 """
 
 # The lock is taken before the state is looked at again: what was picked may have been used meanwhile.
-_USABLE = f"""
+_OF_CART = f"""
 SELECT {_COLUMNS}
 FROM coupon JOIN offer ON offer.id = coupon.offer_id
 WHERE (coupon.member_id, coupon.id) IN (
@@ -68,8 +68,8 @@ WHERE (coupon.member_id, coupon.id) IN (
     SELECT member_id, id FROM coupon WHERE member_id = :member_id ::uuid AND id = ANY(:coupon_ids ::uuid[]))
 ORDER BY coupon.member_id, coupon.id
 """  # noqa: S608
-_QUOTED = Statement(text(_USABLE))
-_ORDERED = Statement(text(f"{_USABLE} FOR NO KEY UPDATE OF coupon"))
+_QUOTED = Statement(text(_OF_CART))
+_ORDERED = Statement(text(f"{_OF_CART} FOR NO KEY UPDATE OF coupon"))
 
 _OF_ORDER = f"""
 SELECT {_COLUMNS}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from tearline.checkout.loading import Loaded, Unusable
+from tearline.checkout.model import GUEST
 from tearline.checkout.quoting import PricedCart
 from tearline.checkout.reads import OrderView, RefundView
 from tearline.core.allocation import aligned, total_of
@@ -161,7 +161,7 @@ def refund_answer(order: OrderView, one: RefundView) -> RefundAnswer:
 def order_row(row: Any) -> CartOrderRow:
     """A row of a list as it is answered."""
     values = {**row._mapping, "state": row.order_state}
-    if row.member_id == UUID(int=0):
+    if row.member_id == GUEST:
         values["member_id"] = None
     return msgspec.convert(values, CartOrderRow)
 
