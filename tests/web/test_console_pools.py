@@ -164,6 +164,24 @@ async def test_the_rule_is_looked_at_again_and_typed(app: Application, client: h
     assert "can all be imported" in page.text
 
 
+async def test_codes_are_cancelled(app: Application, client: httpx.AsyncClient) -> None:
+    browser, world = await console_browser(app, client, "editor"), await _world(app)
+    pool = await _make_pool(browser, world)
+    assert f"{pool}/void" not in (await browser.get(pool)).html, "there is nothing to cancel"
+    await _import(browser, await _send(browser, pool, "\n".join(CODES).encode()))
+    assert f"{pool}/void" in (await browser.get(pool)).html
+    page = await browser.post(f"{pool}/void", {"codes": ""})
+    assert page.status == 422
+    page = await browser.post(f"{pool}/void", {"codes": f"{CODES[0]}\r\n  {CODES[1]} \r\n\r\n{CODES[1]}"})
+    assert page.answer.url.path == pool and "Cancelled codes: 2." in page.text
+    page = await browser.post(f"{pool}/void", {"codes": f"{CODES[1]}\n{CODES[2]}\nUNKNOWN"})
+    assert "Cancelled codes: 1. The others are not for sale here." in page.text
+    found = await _pool(app)
+    assert (found.available, found.void) == (37, 3)
+    page = await browser.post(f"{pool}/void", {"codes": "\n".join("A" for _ in range(1_001))})
+    assert page.status == 422 and "at most 1" in page.errors
+
+
 async def test_a_file_is_discarded(app: Application, client: httpx.AsyncClient) -> None:
     browser, world = await console_browser(app, client), await _world(app)
     pool = await _make_pool(browser, world)
@@ -372,10 +390,11 @@ async def test_those_who_may_not_see_codes(app: Application, client: httpx.Async
     owner.client.cookies.clear()
     browser = await console_browser(app, client, role)
     for address in ("/console/pools", "/console/pools/export", pool, f"{pool}/now", f"{pool}/edit",
-                    f"{pool}/upload", path, f"{path}/outcomes", f"{path}/now",
+                    f"{pool}/void", f"{pool}/upload", path, f"{path}/outcomes", f"{path}/now",
                     "/console/pools/template"):  # fmt: skip
         assert (await browser.get(address)).status == 403, address
     assert (await browser.post(f"{pool}/hand-back")).status == 403
+    assert (await browser.post(f"{pool}/void", {"codes": CODES[0]})).status == 403
     assert (await browser.post(f"{path}/discard")).status == 403
     assert (await _send(browser, pool, b"A1234567\n")).status == 403
     page = await browser.get("/console")
