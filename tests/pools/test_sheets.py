@@ -36,3 +36,11 @@ def recognised(path: Path, content: bytes, name: str = "codes.csv") -> sheets.Fo
 )
 def test_what_parts_the_cells(tmp_path: Path, lines: list[str], delimiter: str) -> None:
     assert recognised(tmp_path, "\n".join([*lines, ""]).encode()).delimiter == delimiter
+
+
+def test_the_encoding_is_found_behind_a_long_line(tmp_path: Path) -> None:
+    thai = "ชุดอาหารค่ำสำหรับสองท่าน, บัตรกำนัลร้านอาหารริมน้ำ, ของหวานและเครื่องดื่ม".encode("cp874")
+    # Whoever looks for its letters from each place of the line anew never finds them.
+    for line_end in (b"\n", b"\r\n", b"\r"):
+        content = b"name" + line_end + b"a" * 900_000 + line_end + thai
+        assert recognised(tmp_path, content).encoding == "cp874"

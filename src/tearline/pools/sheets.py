@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -52,7 +51,6 @@ _OTHER_MARKS = (
     b"Rar!",
     b"7z\xbc\xaf",
 )
-_LINES_BEYOND_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 
 
 class Spoilt(str):
@@ -222,7 +220,7 @@ def _encoding_of(path: Path, start: bytes) -> str:
                 except UnicodeDecodeError:
                     is_utf8 = False
             if len(unusual) < _SAMPLE_BYTES and not chunk.isascii():
-                lines = islice((found.group() for found in _LINES_BEYOND_ASCII.finditer(chunk)), 400)
+                lines = islice((line for line in chunk.splitlines() if not line.isascii()), 400)
                 unusual += b"\n".join(lines)[:_SAMPLE_BYTES] + b"\n"
     return "utf-8" if is_utf8 else _guessed_encoding(unusual)
 
