@@ -261,8 +261,15 @@ def _delimiter_of(sample: str) -> str | None:
     return max(found, key=found.__getitem__, default=None)
 
 
+def decimal(number: float) -> str:
+    """A number as one writes it. What a spreadsheet has reckoned is off by less than the nine decimals it gets."""
+    return f"{number:z.9f}".rstrip("0").rstrip(".")
+
+
 def _spoilt(value: Any) -> Spoilt:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, workbook.Percentage):
+        made, problem = Spoilt(f"{decimal(value * 100)}%"), "number"
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         made, problem = Spoilt(value), "not_text"
     else:
         is_whole = float(value).is_integer() and abs(value) < 10**21
