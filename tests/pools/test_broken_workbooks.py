@@ -104,8 +104,11 @@ def test_a_broken_row_is_refused(tmp_path: Path, name: str, before: str) -> None
 
 
 MANY_LONG = "".join(f"<si><t>{'x' * 100_000}</t></si>" for _ in range(40))
+RUN = f"<r><t>{'x' * 100_000}</t></r>"
 MUCH = {
     "a text": parts(in_a_cell(f"<v>{'x' * 9_000_000}</v>", ' t="str"')),
+    "a rich text": parts(in_a_cell("<v>0</v>", ' t="s"'), f"<si>{RUN * 200}</si>"),
+    "a rich text in a cell": parts(in_a_cell(f"<is>{RUN * 200}</is>", ' t="inlineStr"')),
     "a row": parts(
         '<row r="1">' + "".join(f'<c t="s"><v>{number % 40}</v></c>' for number in range(400)) + "</row>",
         MANY_LONG,

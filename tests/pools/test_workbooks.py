@@ -44,7 +44,19 @@ NUMBERS = st.one_of(
     st.sampled_from([0, 0.25, 59, 60, 61.5, 45_000, 45_000.123456, 2_958_465, 2_958_466, 1e15, 1e21]),
 )
 TIMES = ["yyyy-mm-dd", "h:mm", "[h]:mm", "[$-404]e\\.m", "a/p"]
-FORMATS = [*TIMES, "General", "@", '0.00" days"', "[Red]0", "0\\d;@", "#,##0_d", "0;yyyy"]
+PERCENTAGES = ["0%", "0.00%", "[Red]0.0%;0"]
+FORMATS = [
+    *TIMES,
+    *PERCENTAGES,
+    "General",
+    "@",
+    '0.00" days"',
+    "[Red]0",
+    "0\\d;@",
+    "#,##0_d",
+    "0;yyyy",
+    '0"%"',
+]
 CELLS = st.one_of(
     st.tuples(st.just("text"), TEXTS, st.none()),
     st.tuples(st.just("number"), NUMBERS, st.sampled_from(FORMATS)),
@@ -228,12 +240,19 @@ def test_texts_in_any_order(tmp_path: Path, prefix: str) -> None:
         ("<v>1.5</v>", ' s="2"', timedelta(days=1.5)),
         ("<v>1e300</v>", ' s="2"', 1e300),
         ("<v>45000</v>", ' s="7"', 45_000.0),
+        ("<v>0.05</v>", ' s="3"', workbook.Percentage(0.05)),
+        ("<v>0.05</v>", ' s="4"', workbook.Percentage(0.05)),
+        ("<v>0.05</v>", ' s="5"', 0.05),
+        ("<v>0.05</v>", ' s="6"', 0.05),
         ("<v>2026-07-01</v>", ' t="d"', date(2026, 7, 1)),
         ("<v>10:30:00</v>", ' t="d"', time(10, 30)),
     ],
 )
 def test_what_a_cell_holds(tmp_path: Path, content: str, attributes: str, value: object) -> None:
-    styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="46"/></cellXfs>'
+    codes = {170: "#,##0.0 %", 171: "0&quot;%&quot;", 172: "0\\%;0%"}
+    own = "".join(f'<numFmt numFmtId="{number}" formatCode="{code}"/>' for number, code in codes.items())
+    used = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 14, 46, 10, *codes))
+    styles = f"<numFmts>{own}</numFmts><cellXfs>{used}</cellXfs>"
     for space in ("", "\n"):
         made = parts(space + in_a_cell(content, attributes), styles=styles)
         [row] = [
@@ -244,13 +263,14 @@ def test_what_a_cell_holds(tmp_path: Path, content: str, attributes: str, value:
 
 
 def test_what_is_no_text_says_why(tmp_path: Path) -> None:
-    styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs>'
+    styles = '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="9"/></cellXfs>'
     cells = ["<c><v>12</v></c>", "<c><v>1E+16</v></c>", '<c s="1"><v>45000</v></c>', '<c t="b"><v>0</v></c>']
-    made = parts(f'<row>{"".join(cells)}<c t="str"><v>12</v></c></row>', styles=styles)
+    cells += ['<c s="2"><v>0.07</v></c>', '<c t="str"><v>12</v></c>']
+    made = parts(f"<row>{''.join(cells)}</row>", styles=styles)
     [row] = read(packed(tmp_path / "a.xlsx", made))
-    assert row == ["12", "10000000000000000", "2023-03-15", "False", "12"]
+    assert row == ["12", "10000000000000000", "2023-03-15", "False", "7%", "12"]
     problems = [cell.problem if isinstance(cell, sheets.Spoilt) else None for cell in row]
-    assert problems == ["number", "digits_lost", "not_text", "not_text", None]
+    assert problems == ["number", "digits_lost", "not_text", "not_text", "number", None]
 
 
 @pytest.mark.parametrize("prefix", ["", "x:"])

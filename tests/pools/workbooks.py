@@ -110,6 +110,9 @@ def _comparable(rows: Iterator[list[Any]]) -> list[list[Any]]:
     for row in rows:
         width = max((place for place, value in enumerate(row, 1) if value != ""), default=0)
         if width:
-            # A true is no one, and nothing equals what isn't a number.
-            found.append([(type(value).__name__, repr(value)) for value in row[:width]])
+            # A true is no one, and nothing equals what isn't a number. To calamine a percentage is but a number.
+            kinds = [
+                "float" if isinstance(value, workbook.Percentage) else type(value).__name__ for value in row
+            ]
+            found.append([(kind, repr(value)) for kind, value in zip(kinds, row[:width], strict=False)])
     return found

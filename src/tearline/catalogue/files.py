@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tearline.catalogue.actions import problems_of, put_brands, put_categories, put_products
 from tearline.catalogue.model import BrandItem, CategoryItem, Counts, ProductItem
-from tearline.core.catalogue import NO_MERCHANT_SENTENCE, PRODUCT_STATES
+from tearline.core.catalogue import KEY_SENTENCE, NO_MERCHANT_SENTENCE, PRODUCT_STATES, is_key
 from tearline.core.money import CURRENCY_EXPONENTS, MAXIMUM_AMOUNT
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
@@ -216,7 +216,7 @@ def _rows_of(refusal: Refusal, read: _Read) -> list[RefusedRow]:
 
 def _read(kind: str, path: Path, name: str, merchants: Mapping[str, UUID]) -> _Read:
     """Read the whole file, and look at each row by itself."""
-    rows = sheets.numbered_rows(path, sheets.recognise(path, name))
+    rows = sheets.numbered_rows(path, sheets.recognise(path, name, has_columns=True))
     _number, titles = next(rows, (0, []))
     heading = [_column_name(cell) for cell in titles]
     read = _Read()
@@ -252,13 +252,15 @@ def _heading_problems(kind: str, heading: Sequence[str]) -> dict[str, str]:
     An unknown one may be a misspelt one, and what a file has no column for is emptied: so it is refused.
     """
     known = set(_COLUMNS[kind])
+    seen: set[str] = set()
     wrong: dict[str, str] = {}
-    for place, name in enumerate(heading):
-        if name not in known | {""}:
+    for name in filter(None, heading):
+        if name not in known:
             wrong[shown(name)] = _("This is none of the columns of the template.")
-        elif name and name in heading[:place]:
+        elif name in seen:
             wrong[name] = _("This column is there twice.")
-    for name in sorted(_NEEDED[kind] - set(heading)):
+        seen.add(name)
+    for name in sorted(_NEEDED[kind] - seen):
         wrong[name] = _("This column is missing.")
     return wrong
 
@@ -277,9 +279,17 @@ def _key(row: Mapping[str, str], column: str, problems: dict[str, str]) -> str:
     return tidied(cell)
 
 
+def _reference(row: Mapping[str, str], column: str, problems: dict[str, str]) -> str | None:
+    """The key of another entry; None where there is none, or nothing that could be one."""
+    key = _key(row, column, problems)
+    if key and not is_key(key):
+        problems.setdefault(column, KEY_SENTENCE)
+        return None
+    return key or None
+
+
 def _category(row: Mapping[str, str], problems: dict[str, str], _merchants: Mapping[str, UUID]) -> Item:
-    parent = _key(row, "parent", problems)
-    return CategoryItem(_key(row, "key", problems), _names(row), parent or None)
+    return CategoryItem(_key(row, "key", problems), _names(row), _reference(row, "parent", problems))
 
 
 def _brand(row: Mapping[str, str], problems: dict[str, str], _merchants: Mapping[str, UUID]) -> Item:
@@ -296,10 +306,10 @@ def _product(row: Mapping[str, str], problems: dict[str, str], merchants: Mappin
         if merchant_id is None:
             problems["merchant"] = NO_MERCHANT_SENTENCE
     currency = text("currency").upper()
-    price = _whole(text("price"), CURRENCY_EXPONENTS.get(currency, 2))
+    price = _whole(_figure(row.get("price", "")), CURRENCY_EXPONENTS.get(currency, 2))
     if price is None or price > MAXIMUM_AMOUNT:
         problems["price"] = _("This is not an amount in this currency. Write it as 68.00, without its sign.")
-    tax = _whole(text("tax_percent").removesuffix("%").strip() or "0", 2)
+    tax = _whole(_figure(row.get("tax_percent", "")).removesuffix("%").strip() or "0", 2)
     if tax is None:
         problems["tax_percent"] = _("Write a tax of five percent as 5.")
     is_discountable = _YES_OR_NO.get(text("discountable").lower())
@@ -312,8 +322,8 @@ def _product(row: Mapping[str, str], problems: dict[str, str], merchants: Mappin
         currency=currency,
         merchant_id=merchant_id,
         tax_basis_points=tax or 0,
-        category_key=_key(row, "category", problems) or None,
-        brand_key=_key(row, "brand", problems) or None,
+        category_key=_reference(row, "category", problems),
+        brand_key=_reference(row, "brand", problems),
         is_discountable=is_discountable is not False,
         image=text("image") or None,
         state=text("state").lower() or PRODUCT_STATES[0],
@@ -325,6 +335,13 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, str], dict[str, str], Mapping[str, 
     "categories": _category,
     "brands": _brand,
 }
+
+
+def _figure(cell: str) -> str:
+    """What a cell of figures says; a sheet's own number without the little that reckoning has put it off by."""
+    text = tidied(cell)
+    is_number = isinstance(cell, sheets.Spoilt) and cell.problem == "number" and not text.endswith("%")
+    return sheets.decimal(float(text)) if is_number else text
 
 
 def _whole(text: str, decimals: int) -> int | None:

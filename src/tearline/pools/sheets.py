@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -52,7 +51,6 @@ _OTHER_MARKS = (
     b"Rar!",
     b"7z\xbc\xaf",
 )
-_LINES_BEYOND_ASCII = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 
 
 class Spoilt(str):
@@ -78,11 +76,12 @@ class Form:
     delimiter: str | None = None
 
 
-def recognise(path: Path, name: str) -> Form:
+def recognise(path: Path, name: str, *, has_columns: bool = False) -> Form:
     """How this file is read, found out from what is in it.
 
     Args:
         name: the file's name where it came from; a ``.txt`` has a code on each line unless it has tabs.
+        has_columns: whether lines have columns whatever the file is called.
 
     Raises:
         Refusal: ``unreadable_file`` when it is no list; ``too_large`` when it unpacks into too much.
@@ -98,7 +97,7 @@ def recognise(path: Path, name: str) -> Form:
     with path.open(encoding=encoding, errors="replace", newline="") as text:
         sample = text.read(_SAMPLE_CHARACTERS)
     delimiter = _delimiter_of(sample)
-    if name.lower().endswith(".txt") and delimiter != "\t":
+    if not has_columns and name.lower().endswith(".txt") and delimiter != "\t":
         return Form("txt", encoding)
     return Form("csv", encoding, delimiter or ",")
 
@@ -222,7 +221,7 @@ def _encoding_of(path: Path, start: bytes) -> str:
                 except UnicodeDecodeError:
                     is_utf8 = False
             if len(unusual) < _SAMPLE_BYTES and not chunk.isascii():
-                lines = islice((found.group() for found in _LINES_BEYOND_ASCII.finditer(chunk)), 400)
+                lines = islice((line for line in chunk.splitlines() if not line.isascii()), 400)
                 unusual += b"\n".join(lines)[:_SAMPLE_BYTES] + b"\n"
     return "utf-8" if is_utf8 else _guessed_encoding(unusual)
 
@@ -250,23 +249,28 @@ def _delimiter_of(sample: str) -> str | None:
     lines = sample.splitlines()
     # The last line is probably cut.
     lines = [line for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()]
-    try:
-        sniffed = csv.Sniffer().sniff("\n".join(lines), delimiters=_DELIMITERS).delimiter
-    except csv.Error:
-        sniffed = ""
-    for delimiter in dict.fromkeys(f"{sniffed}{_DELIMITERS}"):
+    found: dict[str, tuple[float, int]] = {}
+    for delimiter in _DELIMITERS:
         try:
             widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
         except csv.Error:
             continue
         (width, count), *_ = widths.most_common(1) or [(0, 0)]
         if width > 1 and count >= _SHARE_OF_ONE_WIDTH * widths.total():
-            return delimiter
-    return None
+            found[delimiter] = count / widths.total(), width
+    # A comma in each text may part most lines, too; what parts them all does so on purpose.
+    return max(found, key=found.__getitem__, default=None)
+
+
+def decimal(number: float) -> str:
+    """A number as one writes it. What a spreadsheet has reckoned is off by less than the nine decimals it gets."""
+    return f"{number:z.9f}".rstrip("0").rstrip(".")
 
 
 def _spoilt(value: Any) -> Spoilt:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, workbook.Percentage):
+        made, problem = Spoilt(f"{decimal(value * 100)}%"), "number"
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         made, problem = Spoilt(value), "not_text"
     else:
         is_whole = float(value).is_integer() and abs(value) < 10**21

@@ -4,8 +4,8 @@ A workbook is a package (ZIP) of XML parts. Which of them are needed is found ou
 sheet, ``workbook_texts`` the table of the texts to which its cells refer. Neither is read further than asked for.
 
 What a sheet holds is answered as python-calamine would, with which the tests compare it, but for this: a row is as
-long as its last cell, rows that hold nothing are left out, and what could only be guessed (rows out of order, a cell
-in another row than it says, an index that is no number) is refused.
+long as its last cell, rows that hold nothing are left out, a number that is shown as a percentage says so, and what
+could only be guessed (rows out of order, a cell in another row than it says, an index that is no number) is refused.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ _MOST_RELATIONSHIPS = 10_000
 _MOST_FORMATS = 65_536
 _FORMATS_OF_MOMENTS = frozenset(map(str, (*range(14, 23), 45, 47)))
 _FORMAT_OF_DURATIONS = "46"
+_FORMATS_OF_PERCENTAGES = ("9", "10")
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - the dates of a sheet have no zone
 _DAYS_TO_1904 = 1462
 _MILLISECONDS_A_DAY = 86_400_000
 _LITERALS_IN_FORMAT = re.compile(r'[_\\*].|"[^"]*"?', re.DOTALL)
-_DATE_IN_FORMAT = re.compile(r"(\[(?:h+|m+|s+)\])|\[[^\]]*\]?|([dmhys]|a/p)", re.IGNORECASE)
+_SIGN_IN_FORMAT = re.compile(r"(\[(?:h+|m+|s+)\])|\[[^\]]*\]?|([dmhys]|a/p)|(%)", re.IGNORECASE)
 
 
 class Format(IntEnum):
@@ -58,6 +59,11 @@ class Format(IntEnum):
     NUMBER = 0
     MOMENT = 1
     DURATION = 2
+    PERCENTAGE = 3
+
+
+class Percentage(float):
+    """A number that the sheet shows as a percentage: 0.05, which a person has typed as 5%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class Formats:
         """What a number is in the style of an index; a date that is beyond the calendar is a number."""
         if style is None or style >= len(self.of_styles) or self.of_styles[style] == Format.NUMBER:
             return number
+        if self.of_styles[style] == Format.PERCENTAGE:
+            return Percentage(number)
         try:
             if self.of_styles[style] == Format.DURATION:
                 return timedelta(milliseconds=round(number * _MILLISECONDS_A_DAY))
@@ -104,8 +112,8 @@ def batches(path: Path) -> Iterator[tuple[list[int], list[list[Any]]]]:
     """The rows of the first visible worksheet that hold something, some hundred at a time, after their numbers.
 
     Text is a ``str``, a number a ``float``; further there are ``bool``, and what a number's format makes of it:
-    ``date``, ``time``, ``datetime`` and ``timedelta``. Empty cells and errors such as ``#N/A`` are "". Columns are
-    counted from the first that holds anything.
+    ``Percentage``, ``date``, ``time``, ``datetime`` and ``timedelta``. Empty cells and errors such as ``#N/A`` are
+    "". Columns are counted from the first that holds anything.
 
     Raises:
         Refusal: ``unreadable_file`` when it is no workbook, has no such sheet, is broken, or has a row or a text
@@ -285,15 +293,19 @@ class _Styles(Document):
 def _built_in_format(number: str) -> Format:
     if number in _FORMATS_OF_MOMENTS:
         return Format.MOMENT
+    if number in _FORMATS_OF_PERCENTAGES:
+        return Format.PERCENTAGE
     return Format.DURATION if number == _FORMAT_OF_DURATIONS else Format.NUMBER
 
 
 def _format_of(code: str) -> Format:
-    """What a format such as ``yyyy-mm-dd`` or ``[h]:mm`` makes of a number; its first section decides."""
+    """What a format such as ``yyyy-mm-dd``, ``[h]:mm`` or ``0%`` makes of a number; its first section decides."""
     tokens = _LITERALS_IN_FORMAT.sub("", code).partition(";")[0]
-    for found in _DATE_IN_FORMAT.finditer(tokens):
+    for found in _SIGN_IN_FORMAT.finditer(tokens):
         if found[1]:
             return Format.DURATION
         if found[2]:
             return Format.MOMENT
+        if found[3]:
+            return Format.PERCENTAGE
     return Format.NUMBER

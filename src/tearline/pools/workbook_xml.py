@@ -172,6 +172,7 @@ class LongDocument(Document):
         self._characters: list[str] = []
         self._characters_length = 0
         self._runs: list[str] | None = None
+        self._runs_length = 0
         self._is_space_kept = self._is_phonetic = False
 
     def feed(self, piece: bytes) -> None:
@@ -230,7 +231,7 @@ class LongDocument(Document):
 
     def begin_runs(self) -> None:
         """An element begins that holds a text in one ``t`` or, when it is rich, in several."""
-        self._runs, self._is_phonetic = [], False
+        self._runs, self._runs_length, self._is_phonetic = [], 0, False
 
     def run_started(self, name: str, attributes: dict[str, str]) -> None:
         """Something in such an element begins."""
@@ -245,7 +246,11 @@ class LongDocument(Document):
         if name == "rPh":
             self._is_phonetic = False
         elif name == "t" and not self._is_phonetic and self._runs is not None:
-            self._runs.append(tidied(self.collected(), self._is_space_kept))
+            if run := tidied(self.collected(), self._is_space_kept):
+                self._runs.append(run)
+            self._runs_length += len(run)
+            if self._runs_length > LONGEST_TEXT:
+                raise Refusal("unreadable_file")
 
     def end_runs(self) -> str:
         """Such an element ends; answers its text, without what tells how it is pronounced."""
