@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.dialects import postgresql
 
 from tearline.catalogue.model import Product
-from tearline.db import Database
+from tearline.catalogue.reads import product_list
+from tearline.core.roles import SYSTEM
+from tearline.db import Database, transaction
 from tearline.web.app import Application
+from tearline.web.console.support import PICTURE_NAMES
+from tearline.web.ui.assets import manifest
 from tests.catalogue.support import brands, categories, make_merchant, paths, product, products
 from tests.web.browsing import Browser, Page, console_browser
 
@@ -198,3 +203,27 @@ async def test_who_may_only_read_changes_nothing(app: Application, client: httpx
         assert (await browser.get(f"{HOME}/{path}")).status == 403, path
         assert (await browser.post(f"{HOME}/{path}", {"names.en": "X"})).status in (403, 415), path
     assert (await _send(browser, "brands", b"key,name\nx,X\n")).status == 403
+
+
+MANY_PRODUCTS = """
+INSERT INTO product (key, merchant_id, names, price, currency, tax_basis_points, is_discountable, state, created_at,
+    updated_at)
+SELECT 'many-' || n, merchant_id, jsonb_build_object('en', 'Product ' || n), price, currency, tax_basis_points,
+    is_discountable, state, created_at, updated_at
+FROM product, generate_series(1, 5000) n WHERE key = 'oolong'
+"""
+
+
+async def test_products_are_listed_by_name_without_sorting_them_all(app: Application) -> None:
+    await _fill(_database(app))
+    listed = product_list(SYSTEM).order_by(Product.names["en"].as_string(), Product.key).limit(51)
+    async with transaction(_database(app)) as tx:
+        await tx.execute(text(MANY_PRODUCTS))
+        await tx.execute(text("ANALYZE product"))
+        question = listed.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+        plan = "\n".join((await tx.exec_driver_sql(f"EXPLAIN {question}")).scalars())
+    assert "ix_product_name" in plan, plan
+
+
+def test_every_picture_has_a_name() -> None:
+    assert set(PICTURE_NAMES) == {one[4:].partition(".")[0] for one in manifest() if one.startswith("art/")}

@@ -361,6 +361,21 @@ async def test_picker_of_an_empty_cart_leads_to_the_cart(
     assert (await client.post(f"{PICKER}/total", data=fields)).status_code == 204
 
 
+async def test_a_full_cart_has_no_room_for_coupons_and_says_so(
+    app: Application, client: httpx.AsyncClient, world: MarketWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coupons = await world.wallet()
+    code = await one(app, "SELECT code FROM coupon WHERE id = :id", id=coupons["noodles"])
+    sign_in(app, client, world.member)
+    await put(client, "noodle-bowl", 2)
+    kept = client.cookies[BASKET_COOKIE]
+    monkeypatch.setattr(basket, "_MOST_CHARACTERS", len(kept) + 4)
+    sentence = "This cart is so full that it has no room for these coupons. Choose fewer of them."
+    assert says((await choose(client, coupons["noodles"])).text, sentence)
+    page = await post(client, PICKER, "/market/cart/code", follow=True, code=code)
+    assert says(page.text, sentence) and client.cookies[BASKET_COOKIE] == kept
+
+
 async def test_anothers_coupon_is_used_by_its_code(
     app: Application, client: httpx.AsyncClient, world: MarketWorld
 ) -> None:

@@ -185,10 +185,30 @@ async def merchant_choices(connection: AsyncConnection, language: str) -> list[t
     return [(str(row.id), localised(row.names, language)) for row in rows]
 
 
+PICTURE_NAMES = {
+    "books": _("Books"),
+    "bun": _("Bun"),
+    "coffee": _("Coffee"),
+    "dim-sum": _("Dim sum"),
+    "ferris-wheel": _("Ferris wheel"),
+    "garden": _("Garden"),
+    "gift": _("Gift"),
+    "harbour": _("Harbour"),
+    "lantern": _("Lantern"),
+    "museum": _("Museum"),
+    "noodles": _("Noodles"),
+    "spa": _("Spa"),
+    "tea": _("Tea"),
+    "thread": _("Thread"),
+    "tram": _("Tram"),
+}
+"""The installation's pictures, by the names of their files."""
+
+
 def picture_field(name: str, label: str, present: str | None = None) -> Pictures:
     """A field for one of the installation's pictures; one from elsewhere that is in use stays on offer."""
     ours = sorted(image for image in manifest() if image.startswith("art/"))
-    choices = [(image, image[4:].partition(".")[0].replace("-", " ").capitalize()) for image in ours]
+    choices = [(image, PICTURE_NAMES.get(image[4:].partition(".")[0], image[4:])) for image in ours]
     if present and present not in {value for value, _label in choices}:
         choices.append((present, _("The present picture")))
     urls = {value: picture_url(value) or "" for value, _label in choices}

@@ -28,7 +28,7 @@ from tearline.web.access import AnyRequest, GivenServices, GivenVisitor, address
 from tearline.web.limits import CallerLimit, Limit
 from tearline.web.security import readable_form
 from tearline.web.services import Services
-from tearline.web.shop.basket import Basket, basket_of, on_with
+from tearline.web.shop.basket import Basket, basket_cookie, basket_of, on_with
 from tearline.web.shop.market_cart import CART
 from tearline.web.shop.market_faces import (
     CouponFace,
@@ -43,6 +43,7 @@ from tearline.web.ui.page import language_of
 from tearline.web.ui.rendering import redirect, render, text_in
 
 PICKER = "/market/cart/coupons"
+_NO_ROOM = _("This cart is so full that it has no room for these coupons. Choose fewer of them.")
 _GUESSING_SECONDS = 600
 _MOST_SENT = 60
 
@@ -110,7 +111,10 @@ async def choose_coupons(
         picker = await _picker(connection, request, services, visitor, _keys_in(form))
     if picker is None:
         return Redirect(CART, status_code=303)
-    return on_with(request, _basket_of_choice(picker, _keys_in(form)), CART)
+    try:
+        return on_with(request, _basket_of_choice(picker, _keys_in(form)), CART)
+    except Refusal:
+        return redirect(request, PICKER, flash=_NO_ROOM, kind="bad")
 
 
 @post("/market/cart/coupons/total")
@@ -134,8 +138,12 @@ async def enter_code(request: AnyRequest, services: GivenServices, visitor: Give
         basket, sentence = await _with_code(request, services, visitor, codes.normalise(typed), language)
     except Refusal as refusal:
         return await _page(request, services, visitor, typed=typed, refusal=refusal)
+    try:
+        cookie = basket_cookie(request, basket)
+    except Refusal:
+        return redirect(request, PICKER, flash=_NO_ROOM, kind="bad")
     response = redirect(request, PICKER, flash="%(text)s", text=sentence)
-    response.cookies.append(on_with(request, basket, PICKER).cookies[0])
+    response.cookies.append(cookie)
     return response
 
 

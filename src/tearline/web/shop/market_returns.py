@@ -107,7 +107,6 @@ async def _give_back(services: Services, number: str, wish: Wish, form_key: str)
             number,
             wish,
             services.now(),
-            reason="Member (trial)",
             idempotency_key=choice_key(form_key, "return"),
         )
 

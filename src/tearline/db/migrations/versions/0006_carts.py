@@ -194,6 +194,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_product_brand_key"), "product", ["brand_key"], unique=False)
     op.create_index(op.f("ix_product_category_key"), "product", ["category_key"], unique=False)
     op.create_index("ix_product_merchant_id", "product", ["merchant_id", "key"], unique=False)
+    op.create_index("ix_product_name", "product", [sa.text("(names ->> 'en')"), "key"], unique=False)
     op.add_column("coupon_hold", sa.Column("order_id", sa.Uuid(), nullable=True))
     op.alter_column("coupon_hold", "merchant_id", existing_type=sa.UUID(), nullable=True)
     op.alter_column("coupon_hold", "store_id", existing_type=sa.UUID(), nullable=True)
