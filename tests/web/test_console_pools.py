@@ -102,6 +102,8 @@ async def test_an_offer_gets_a_pool_and_its_codes(app: Application, client: http
     outcomes = await browser.client.get(f"{page.answer.url.path}/outcomes")
     assert outcomes.headers["content-type"] == "text/csv; charset=utf-8"
     assert outcomes.text.count("\r\n") == 24 and CODES[19] in outcomes.text
+    outcomes = await browser.client.get(f"{page.answer.url.path}/outcomes?lang=zh-Hant")
+    assert "結果" in outcomes.text.split("\r\n")[0]
 
     page = await browser.get(pool)
     assert "20 added" in page.text and "1 twice in the file" in page.text and "2 invalid" in page.text

@@ -184,7 +184,9 @@ async def outcomes(
     file = await _file(services, actor, pool_id, file_id)
     if file.state != "imported":
         raise Refusal("file_not_ready")
-    chunks = importing.outcomes_csv(services.database, actor, file_id)
+    chunks = importing.outcomes_csv(
+        services.database, actor, file_id, language=language_of(request), now=services.now()
+    )
     return attached(chunks, f"outcome-{file.created_at:%Y-%m-%d}", is_excel=False)
 
 
