@@ -135,7 +135,7 @@ def _show_where(address: str, api_keys: Mapping[str, str]) -> None:
         output.print(f"[bold cyan]{address}{path}[/]", highlight=False, soft_wrap=True)
         table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), show_header=False)
         table.add_column(width=16)
-        table.add_column(width=27, overflow="fold")
+        table.add_column(width=30, overflow="fold")
         table.add_column(overflow="fold")
         for who, _, name, secret in sign_ins:
             table.add_row(escape(who), escape(name), escape(secret))
