@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
 import xlsxwriter
 
-from tearline.catalogue.files import _Read, _read
+from tearline.catalogue.files import RefusedRow, _Read, _read
 from tearline.catalogue.model import ProductItem
+from tearline.core.catalogue import KEY_SENTENCE
 
 HEADING = ("key", "name", "price", "currency", "tax_percent")
 
@@ -41,3 +43,35 @@ def test_a_tax_that_the_sheet_shows_as_a_percentage_is_what_it_shows(tmp_path: P
     assert read.refused == []
     assert [item.tax_basis_points for item in products(read)] == [points for *_, points in shown + meant]
     assert _read("products", workbook(tmp_path, [("k", "Tea", 1, "HKD", 1.01)], ["0%"]), "", {}).refused
+
+
+def refused(kind: str, path: Path, content: bytes) -> list[RefusedRow]:
+    path = path / "file.csv"
+    path.write_bytes(content)
+    return _read(kind, path, path.name, {}).refused
+
+
+def test_what_can_not_be_a_key_refers_to_nothing(tmp_path: Path) -> None:
+    rows = ["key,name,price,currency,category,brand", "k1,Tea,1,HKD,tea,leaf", "k2,Tea,1,HKD,,"]
+    rows += ["k3,Tea,1,HKD,te\0a,two words", f"k4,Tea,1,HKD,{'x' * 101},"]
+    assert refused("products", tmp_path, "\n".join(rows).encode("utf-16")) == [
+        RefusedRow(4, "k3", {"category": KEY_SENTENCE, "brand": KEY_SENTENCE}),
+        RefusedRow(5, "k4", {"category": KEY_SENTENCE}),
+    ]
+    assert refused("categories", tmp_path, b"key,name,parent\nk1,Tea,a\xc3\xa9\n") == [
+        RefusedRow(2, "k1", {"parent": KEY_SENTENCE})
+    ]
+
+
+def test_long_keys_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "products.csv"
+    rows = [f"k{number},Tea,1,HKD,{'x' * 20_000}" for number in range(200)]
+    path.write_text("\n".join(["key,name,price,currency,category", *rows]))
+    tracemalloc.start()
+    try:
+        read = _read("products", path, path.name, {})
+        now, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(read.refused) == 200 and not read.items
+    assert now < 1024 * 1024

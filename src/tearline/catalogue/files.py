@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tearline.catalogue.actions import problems_of, put_brands, put_categories, put_products
 from tearline.catalogue.model import BrandItem, CategoryItem, Counts, ProductItem
-from tearline.core.catalogue import NO_MERCHANT_SENTENCE, PRODUCT_STATES
+from tearline.core.catalogue import KEY_SENTENCE, NO_MERCHANT_SENTENCE, PRODUCT_STATES, is_key
 from tearline.core.money import CURRENCY_EXPONENTS, MAXIMUM_AMOUNT
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
@@ -277,9 +277,17 @@ def _key(row: Mapping[str, str], column: str, problems: dict[str, str]) -> str:
     return tidied(cell)
 
 
+def _reference(row: Mapping[str, str], column: str, problems: dict[str, str]) -> str | None:
+    """The key of another entry; None where there is none, or nothing that could be one."""
+    key = _key(row, column, problems)
+    if key and not is_key(key):
+        problems.setdefault(column, KEY_SENTENCE)
+        return None
+    return key or None
+
+
 def _category(row: Mapping[str, str], problems: dict[str, str], _merchants: Mapping[str, UUID]) -> Item:
-    parent = _key(row, "parent", problems)
-    return CategoryItem(_key(row, "key", problems), _names(row), parent or None)
+    return CategoryItem(_key(row, "key", problems), _names(row), _reference(row, "parent", problems))
 
 
 def _brand(row: Mapping[str, str], problems: dict[str, str], _merchants: Mapping[str, UUID]) -> Item:
@@ -312,8 +320,8 @@ def _product(row: Mapping[str, str], problems: dict[str, str], merchants: Mappin
         currency=currency,
         merchant_id=merchant_id,
         tax_basis_points=tax or 0,
-        category_key=_key(row, "category", problems) or None,
-        brand_key=_key(row, "brand", problems) or None,
+        category_key=_reference(row, "category", problems),
+        brand_key=_reference(row, "brand", problems),
         is_discountable=is_discountable is not False,
         image=text("image") or None,
         state=text("state").lower() or PRODUCT_STATES[0],
