@@ -75,3 +75,17 @@ def test_long_keys_are_not_kept(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert len(read.refused) == 200 and not read.items
     assert now < 1024 * 1024
+
+
+def test_a_price_that_a_spreadsheet_has_reckoned(tmp_path: Path) -> None:
+    prices = {74.800000000000011: 7480, 0.1 + 0.7: 80, 19.99 * 3: 5997, 1e-12: 0, 1200.0: 120_000, 48.5: 4850}
+    rows = [(f"k{number}", "Tea", price, "HKD", 0.1 + 0.2) for number, price in enumerate(prices)]
+    path = workbook(tmp_path, rows)
+    read = _read("products", path, path.name, {})
+    assert [item.price for item in products(read)] == [*prices.values()]
+    assert {item.tax_basis_points for item in products(read)} == {30}
+    # What has more decimals on purpose is no amount, and a text is what it says.
+    path = workbook(
+        tmp_path, [("k", "Tea", price, "HKD", 0) for price in (1.005, 1e-4, 1e15, "74.800000000000011")]
+    )
+    assert [set(row.problems) for row in _read("products", path, path.name, {}).refused] == [{"price"}] * 4

@@ -304,10 +304,10 @@ def _product(row: Mapping[str, str], problems: dict[str, str], merchants: Mappin
         if merchant_id is None:
             problems["merchant"] = NO_MERCHANT_SENTENCE
     currency = text("currency").upper()
-    price = _whole(text("price"), CURRENCY_EXPONENTS.get(currency, 2))
+    price = _whole(_figure(row.get("price", "")), CURRENCY_EXPONENTS.get(currency, 2))
     if price is None or price > MAXIMUM_AMOUNT:
         problems["price"] = _("This is not an amount in this currency. Write it as 68.00, without its sign.")
-    tax = _whole(text("tax_percent").removesuffix("%").strip() or "0", 2)
+    tax = _whole(_figure(row.get("tax_percent", "")).removesuffix("%").strip() or "0", 2)
     if tax is None:
         problems["tax_percent"] = _("Write a tax of five percent as 5.")
     is_discountable = _YES_OR_NO.get(text("discountable").lower())
@@ -333,6 +333,13 @@ _MAKERS: Mapping[str, Callable[[Mapping[str, str], dict[str, str], Mapping[str, 
     "categories": _category,
     "brands": _brand,
 }
+
+
+def _figure(cell: str) -> str:
+    """What a cell of figures says; a sheet's own number without the little that reckoning has put it off by."""
+    text = tidied(cell)
+    is_number = isinstance(cell, sheets.Spoilt) and cell.problem == "number" and not text.endswith("%")
+    return sheets.decimal(float(text)) if is_number else text
 
 
 def _whole(text: str, decimals: int) -> int | None:
