@@ -5,10 +5,11 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import xlsxwriter
 
-from tearline.catalogue.files import RefusedRow, _Read, _read
+from tearline.catalogue.files import RefusedRow, _heading_problems, _Read, _read
 from tearline.catalogue.model import ProductItem
 from tearline.core.catalogue import KEY_SENTENCE
 
@@ -89,3 +90,22 @@ def test_a_price_that_a_spreadsheet_has_reckoned(tmp_path: Path) -> None:
         tmp_path, [("k", "Tea", price, "HKD", 0) for price in (1.005, 1e-4, 1e15, "74.800000000000011")]
     )
     assert [set(row.problems) for row in _read("products", path, path.name, {}).refused] == [{"price"}] * 4
+
+
+class Heading(list[str]):
+    """A heading that counts which of its cells are asked for by their places."""
+
+    asked = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        self.asked += len(found) if isinstance(place, slice) else 1
+        return found
+
+
+def test_a_heading_is_gone_through_once(tmp_path: Path) -> None:
+    heading = Heading(["key", "name_en", "", "Key ", *["key"] * 1000, ""])
+    assert set(_heading_problems("brands", heading)) == {"key", "Key "}
+    assert heading.asked <= len(heading)
+    many = ",".join(["name", *["key"] * 200_000])
+    assert set(refused("brands", tmp_path, f"{many}\nx\n".encode())[0].problems) == {"key"}

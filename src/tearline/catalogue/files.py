@@ -252,13 +252,15 @@ def _heading_problems(kind: str, heading: Sequence[str]) -> dict[str, str]:
     An unknown one may be a misspelt one, and what a file has no column for is emptied: so it is refused.
     """
     known = set(_COLUMNS[kind])
+    seen: set[str] = set()
     wrong: dict[str, str] = {}
-    for place, name in enumerate(heading):
-        if name not in known | {""}:
+    for name in filter(None, heading):
+        if name not in known:
             wrong[shown(name)] = _("This is none of the columns of the template.")
-        elif name and name in heading[:place]:
+        elif name in seen:
             wrong[name] = _("This column is there twice.")
-    for name in sorted(_NEEDED[kind] - set(heading)):
+        seen.add(name)
+    for name in sorted(_NEEDED[kind] - seen):
         wrong[name] = _("This column is missing.")
     return wrong
 
