@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import xlsxwriter
 
 from tearline.catalogue.files import RefusedRow, _heading_problems, _Read, _read
@@ -109,3 +110,12 @@ def test_a_heading_is_gone_through_once(tmp_path: Path) -> None:
     assert heading.asked <= len(heading)
     many = ",".join(["name", *["key"] * 200_000])
     assert set(refused("brands", tmp_path, f"{many}\nx\n".encode())[0].problems) == {"key"}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["brands.txt", "brands.csv", "brands.TXT", "brands"])
+def test_columns_are_parted_whatever_the_file_is_called(tmp_path: Path, name: str, delimiter: str) -> None:
+    path = tmp_path / name
+    path.write_text(f"key{delimiter}name\nleaf{delimiter}Leaf\n")
+    read = _read("brands", path, name, {})
+    assert [(item.key, item.names) for item in read.items] == [("leaf", {"en": "Leaf"})]

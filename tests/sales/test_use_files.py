@@ -30,10 +30,11 @@ async def report(database: Database, sale: Sale, path: Path) -> UseReport:
     )
 
 
-async def test_a_file_of_uses_redeems_what_was_sold(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["uses.csv", "uses.txt"])
+async def test_a_file_of_uses_redeems_what_was_sold(database: Database, tmp_path: Path, name: str) -> None:
     sale, codes = await bought(database, 3)
     local = (NOW - timedelta(hours=1)).astimezone(use_files.ZoneInfo("Asia/Bangkok"))
-    path = tmp_path / "uses.csv"
+    path = tmp_path / name
     lines = [
         "รหัส;เวลา;สาขา",
         f"{codes[0]};{local:%Y-%m-%d %H:%M:%S};สยาม",

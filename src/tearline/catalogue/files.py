@@ -216,7 +216,7 @@ def _rows_of(refusal: Refusal, read: _Read) -> list[RefusedRow]:
 
 def _read(kind: str, path: Path, name: str, merchants: Mapping[str, UUID]) -> _Read:
     """Read the whole file, and look at each row by itself."""
-    rows = sheets.numbered_rows(path, sheets.recognise(path, name))
+    rows = sheets.numbered_rows(path, sheets.recognise(path, name, has_columns=True))
     _number, titles = next(rows, (0, []))
     heading = [_column_name(cell) for cell in titles]
     read = _Read()

@@ -76,11 +76,12 @@ class Form:
     delimiter: str | None = None
 
 
-def recognise(path: Path, name: str) -> Form:
+def recognise(path: Path, name: str, *, has_columns: bool = False) -> Form:
     """How this file is read, found out from what is in it.
 
     Args:
         name: the file's name where it came from; a ``.txt`` has a code on each line unless it has tabs.
+        has_columns: whether lines have columns whatever the file is called.
 
     Raises:
         Refusal: ``unreadable_file`` when it is no list; ``too_large`` when it unpacks into too much.
@@ -96,7 +97,7 @@ def recognise(path: Path, name: str) -> Form:
     with path.open(encoding=encoding, errors="replace", newline="") as text:
         sample = text.read(_SAMPLE_CHARACTERS)
     delimiter = _delimiter_of(sample)
-    if name.lower().endswith(".txt") and delimiter != "\t":
+    if not has_columns and name.lower().endswith(".txt") and delimiter != "\t":
         return Form("txt", encoding)
     return Form("csv", encoding, delimiter or ",")
 

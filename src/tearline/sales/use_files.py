@@ -93,7 +93,7 @@ def _read(path: Path, name: str, time_zone: str, now: datetime) -> list[_Row]:
     zone = ZoneInfo(time_zone)
     found: list[_Row] = []
     is_first = True
-    for number, cells in sheets.numbered_rows(path, sheets.recognise(path, name)):
+    for number, cells in sheets.numbered_rows(path, sheets.recognise(path, name, has_columns=True)):
         code, when, where = ([cell.strip() for cell in cells] + ["", "", ""])[:3]
         if is_first:
             is_first = False
