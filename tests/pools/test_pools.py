@@ -228,6 +228,30 @@ async def test_discarding(database: Database) -> None:
             await preview(tx, ACTOR, file_id)
 
 
+@pytest.mark.parametrize(("last", "reason"), [(b"z" * 9, "file_not_ready"), (b"z" * 99, "too_large")])
+async def test_what_is_discarded_while_it_arrives_stays_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch, last: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(files, "PART_BYTES", 10)
+    monkeypatch.setattr(files, "MOST_BYTES", 50)
+    world = await make_pool(database)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 15
+        async with transaction(database) as tx:
+            await discard_file(tx, ACTOR, (await tx.scalars(select(CodeFile.id))).one(), NOW)
+        yield b"y" * 15
+        yield last
+
+    with pytest.raises(Refusal, match=reason):
+        await receive_file(database, ACTOR, world.pool_id, "a.csv", chunks(), source="api", now=NOW)
+    async with database.connection() as connection:
+        assert (await connection.scalars(select(CodeFile.state))).all() == ["discarded"]
+        assert await connection.scalar(select(func.count()).select_from(CodeFilePart)) == 0
+        actions = (await connection.scalars(select(AuditEntry.action).order_by(AuditEntry.id))).all()
+    assert actions[-1] == "code_pool.file_discarded"
+
+
 async def test_a_preview_suggests_and_takes_orders(database: Database) -> None:
     world = await make_pool(database)
     lines = [f"{number},2026-06-{number % 28 + 1:02d},{code_number(number)},Set menu" for number in range(50)]

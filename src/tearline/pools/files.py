@@ -106,7 +106,8 @@ async def receive_file(
         source: ``console``, ``api`` or ``command``.
 
     Raises:
-        Refusal: ``too_large``; ``unreadable_file`` when it is empty. What had arrived is deleted then.
+        Refusal: ``too_large``; ``unreadable_file`` when it is empty; ``file_not_ready`` when it was discarded
+            meanwhile. What had arrived is deleted then.
     """
     actor.require("codes.write")
     file_id, name = new_id(), _tidy_name(name)
@@ -121,6 +122,7 @@ async def receive_file(
                 by_name=actor.name, created_at=now, seen_at=now,
             )
         )  # fmt: skip
+    uploading = update(CodeFile).where(CodeFile.id == file_id, CodeFile.state == "uploading")
     try:
         size_bytes, digest = await _store(database, file_id, chunks)
         if size_bytes == 0:
@@ -129,17 +131,22 @@ async def receive_file(
         problem = error.reason if isinstance(error, Refusal) else "unavailable"
         async with transaction(database) as tx:
             await tx.execute(delete(CodeFilePart).where(CodeFilePart.file_id == file_id))
-            failed = update(CodeFile).where(CodeFile.id == file_id)
-            await tx.execute(failed.values(state="failed", problem=problem, finished_at=now))
+            await tx.execute(uploading.values(state="failed", problem=problem, finished_at=now))
         raise
+    received = uploading.values(state="uploaded", size_bytes=size_bytes, digest=digest)
     async with transaction(database) as tx:
-        received = update(CodeFile).where(CodeFile.id == file_id)
-        await tx.execute(received.values(state="uploaded", size_bytes=size_bytes, digest=digest))
-        after = {"file": name, "size_bytes": size_bytes, "source": source}
-        await record_audit(
-            tx, actor, "code_pool.file_received", "code_pool", pool_id, None, after, now,
-            merchant_id=merchant_id,
-        )  # fmt: skip
+        is_received = (await tx.execute(received)).rowcount == 1
+        if is_received:
+            after = {"file": name, "size_bytes": size_bytes, "source": source}
+            await record_audit(
+                tx, actor, "code_pool.file_received", "code_pool", pool_id, None, after, now,
+                merchant_id=merchant_id,
+            )  # fmt: skip
+        else:
+            # What arrived after it had been discarded is there anew.
+            await tx.execute(delete(CodeFilePart).where(CodeFilePart.file_id == file_id))
+    if not is_received:
+        raise Refusal("file_not_ready")
     return file_id
 
 

@@ -168,7 +168,7 @@ async def list_files(
     "/pools/{pool_id:uuid}/files",
     operation_class=FileUpload,
     request_max_body_size=files.MOST_BYTES + 1,
-    responses=problems("too_large", "unreadable_file"),
+    responses=problems("too_large", "unreadable_file", "file_not_ready"),
 )
 async def upload_file(
     request: AnyRequest, services: GivenServices, actor: GivenKey, pool_id: FromPath[UUID], name: FileName
