@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tearline.core.refusal import Refusal
 from tearline.pools import workbook
@@ -25,7 +26,9 @@ MOST_UNPACKED_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _SAMPLE_CHARACTERS = 16 * 1024
 _SAMPLE_BYTES = 16 * 1024
-_LONGEST_LINE_BYTES = 1024 * 1024
+_LONGEST_LINE = 1024 * 1024
+_PIECE_CHARACTERS = 64 * 1024
+_MOST_PIECES_IN_BATCH = 256
 _DELIMITERS = ",;\t|"
 # Few enough that a batch is gone before the garbage collector has looked at it twice.
 _ROWS_PER_BATCH = 500
@@ -165,19 +168,44 @@ def _batches(path: Path, form: Form) -> Iterator[tuple[Sequence[int], list[list[
         return
     try:
         with path.open(encoding=form.encoding, errors="replace", newline="") as text:
-            if form.delimiter is None:
-                yield from _batched([line.strip()] for line in text)
-            else:
-                yield from _batched(csv.reader(text, delimiter=form.delimiter))
+            yield from _batches_of_text(text, form.delimiter)
     except (csv.Error, UnicodeError) as error:
         raise Refusal("unreadable_file") from error
 
 
-def _batched(found: Iterator[list[str]]) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+def _batches_of_text(text: TextIO, delimiter: str | None) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    pieces = 0
+
+    def counted() -> Iterator[list[str]]:
+        nonlocal pieces
+        for lines in _lines(text):
+            # Cells of several lines can make a row as long as the file.
+            pieces += 1
+            if pieces > _MOST_PIECES_IN_BATCH:
+                raise Refusal("unreadable_file")
+            yield lines
+
+    lines = chain.from_iterable(counted())
+    found: Iterator[list[str]] = csv.reader(lines, delimiter=delimiter or ",")
+    if delimiter is None:
+        found = ([line.strip()] for line in lines)
     first = 1
     while batch := list(islice(found, _ROWS_PER_BATCH)):
+        pieces = 0
         yield range(first, first + len(batch)), batch
         first += len(batch)
+
+
+def _lines(text: TextIO) -> Iterator[list[str]]:
+    """The lines with their ends, many at a time. A line that does not end is not waited for."""
+    rest = ""
+    while piece := text.read(_PIECE_CHARACTERS):
+        *lines, rest = io.StringIO(rest + piece, newline="").readlines()
+        if len(rest) > _LONGEST_LINE:
+            raise Refusal("unreadable_file")
+        yield lines
+    if rest:
+        yield [rest]
 
 
 def _check_package(path: Path) -> None:
@@ -208,12 +236,10 @@ def _encoding_of(path: Path, start: bytes) -> str:
     if 0 in start:
         return _encoding_with_zeros(start)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    is_utf8, line_bytes, unusual = True, 0, b""
+    is_utf8, unusual = True, b""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
-            ends = [position for position in (chunk.rfind(b"\n"), chunk.rfind(b"\r")) if position >= 0]
-            line_bytes = len(chunk) - max(ends) if ends else line_bytes + len(chunk)
-            if line_bytes > _LONGEST_LINE_BYTES or 0 in chunk:
+            if 0 in chunk:
                 raise Refusal("unreadable_file")
             if is_utf8:
                 try:
