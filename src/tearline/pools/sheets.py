@@ -130,12 +130,12 @@ def numbered_rows(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
 
 def cells(path: Path, form: Form, column: int, *, has_heading: bool) -> Iterator[list[str]]:
     """One column of the rows that have something in them, many at a time; "" where a row is shorter."""
-    skipped = 0 if has_heading else 1
+    is_heading_to_come = has_heading
     for _numbers, batch in _batches(path, form):
         found = _column(batch, column)
-        if not skipped and found:
+        if is_heading_to_come and found:
             del found[0]
-            skipped = 1
+            is_heading_to_come = False
         yield found
 
 
