@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tearline.core.refusal import Refusal
+from tearline.pools import sheets
 from tearline.pools.workbook_texts import Texts
 from tests.pools.workbooks import in_a_cell, packed, parts, read
 
@@ -192,6 +194,52 @@ def test_a_broken_zip_is_refused(tmp_path: Path) -> None:
             package.writestr(name, part)
     with pytest.raises(Refusal, match=r"^unreadable_file$"):
         read(path)
+
+
+def test_a_package_of_too_many_files_is_refused_before_they_are_counted(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.xlsx", parts(TEXT))
+    content = path.read_bytes()
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entries = content[start:end]
+    times = 20_000
+    count, size = content[start:end].count(b"PK\x01\x02") * times, len(entries) * times
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start)
+    place = struct.pack("<4sLQL", b"PK\x06\x07", 0, start + size, 1)
+    # The size stands there in 64 bits, or it doesn't have to.
+    for last in (
+        record + place + content[end:],
+        content[end : end + 12] + struct.pack("<2LH", size, start, 0),
+    ):
+        path.write_bytes(content[:start] + entries * times + last)
+        tracemalloc.start()
+        try:
+            with pytest.raises(Refusal, match=r"^too_large$"):
+                sheets.recognise(path, path.name)
+            _now, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 4 * 1024 * 1024
+
+
+def test_a_file_that_begins_beyond_any_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.xlsx", {"[Content_Types].xml": "<Types/>"})
+    content = path.read_bytes()
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry, last = bytearray(content[start:end]), bytearray(content[end:])
+    # In the 64 bits that stand behind the name when 32 are too few.
+    place = struct.pack("<HHQ", 1, 8, 2**63 + 5)
+    entry[30:32], entry[42:46] = struct.pack("<H", len(place)), b"\xff" * 4
+    last[12:16] = struct.pack("<L", len(entry + place))
+    path.write_bytes(content[:start] + entry + place + last)
+    with pytest.raises(Refusal, match=r"^unreadable_file$"):
+        sheets.recognise(path, path.name)
+
+
+def test_a_package_of_many_files_is_read(tmp_path: Path) -> None:
+    pictures: dict[str, str | bytes] = {
+        f"xl/media/picture of a voucher {number}.png": b"x" for number in range(3_000)
+    }
+    assert read(packed(tmp_path / "a.xlsx", {**parts(TEXT), **pictures})) == [["a"]]
 
 
 READ = """

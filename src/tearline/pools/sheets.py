@@ -208,11 +208,21 @@ def _lines(text: TextIO) -> Iterator[list[str]]:
         yield [rest]
 
 
+class _PackageFile(io.FileIO):
+    """A package, whose directory ``zipfile`` reads in one go and turns into objects before anything can be checked."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file; refuses what can only be the directory of far too many files."""
+        if (size or 0) > _CHUNK_BYTES:
+            raise Refusal("too_large")
+        return super().read(size)
+
+
 def _check_package(path: Path) -> None:
     """Refuse a package that is no workbook, or that says it is smaller than it is."""
     unpacked = 0
     try:
-        with zipfile.ZipFile(path) as package:
+        with _PackageFile(path) as file, zipfile.ZipFile(file) as package:
             if "[Content_Types].xml" not in package.namelist():
                 raise Refusal("unreadable_file")
             for entry in package.infolist():

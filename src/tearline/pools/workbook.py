@@ -34,6 +34,7 @@ PACKAGE_ERRORS = (
     NotImplementedError,
     EOFError,
     OSError,
+    OverflowError,
     ValueError,
 )
 """What ``zipfile`` raises over a package that is broken, encrypted or packed in another way."""
