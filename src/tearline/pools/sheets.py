@@ -109,7 +109,8 @@ def rows(path: Path, form: Form) -> Iterator[list[str]]:
     """The rows that have something in them, as their cells' texts; cells that aren't text are ``Spoilt``.
 
     Raises:
-        Refusal: ``unreadable_file`` when the file turns out to be broken further on.
+        Refusal: ``unreadable_file`` when the file turns out to be broken further on; ``too_large`` when its cells
+            refer to too much text.
     """
     for _number, row in numbered_rows(path, form):
         yield row

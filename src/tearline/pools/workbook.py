@@ -118,7 +118,7 @@ def batches(path: Path) -> Iterator[tuple[list[int], list[list[Any]]]]:
 
     Raises:
         Refusal: ``unreadable_file`` when it is no workbook, has no such sheet, is broken, or has a row or a text
-            longer than any that spreadsheet programs write.
+            longer than any that spreadsheet programs write; ``too_large`` when its cells refer to too much text.
     """
     try:
         archive = zipfile.ZipFile(path)
