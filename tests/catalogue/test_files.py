@@ -67,7 +67,7 @@ def test_what_can_not_be_a_key_refers_to_nothing(tmp_path: Path) -> None:
 
 def test_long_keys_are_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "products.csv"
-    rows = [f"k{number},Tea,1,HKD,{'x' * 100_000}" for number in range(200)]
+    rows = [f"k{number},Tea,1,HKD,{'x' * 20_000}" for number in range(200)]
     path.write_text("\n".join(["key,name,price,currency,category", *rows]))
     tracemalloc.start()
     try:

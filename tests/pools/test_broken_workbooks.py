@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from tearline.core.refusal import Refusal
-from tearline.pools import sheets
+from tearline.pools import sheets, workbook_texts
 from tearline.pools.workbook_texts import Texts
 from tests.pools.workbooks import in_a_cell, packed, parts, read
 
@@ -154,6 +155,54 @@ def test_texts_are_only_gathered_while_they_are_not_too_much(tmp_path: Path) -> 
             texts.at(number % 40 for number in range(400))
 
 
+class CountingFile(FileIO):
+    """A file that counts the bytes that are read of it."""
+
+    bytes_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self.bytes_read += len(content)
+        return content
+
+
+def test_a_text_is_read_by_itself_when_its_block_is_long(tmp_path: Path) -> None:
+    # The first of each block is short, and each other one the longest there may be.
+    block = [f"<si><t>{text}</t></si>" for text in ("é", *(letter * 131_072 for letter in "bcdefghijklmnop"))]
+    pieces = iter([str(parts("", "".join(block) * 8)["xl/sharedStrings.xml"]).encode()])
+    with CountingFile(tmp_path / "spill", "w+") as spill:
+        texts = Texts(pieces, spill)
+        for _time in range(1_000):
+            assert texts.at([0, 16, 32]) == ["é"] * 3
+        for _time in range(1_000):
+            assert [text[0] for text in texts.at([1, 18, 35])] == ["b", "c", "d"]
+        assert spill.bytes_read < 600_000
+        # More than is kept costs what it is, and not the blocks around it.
+        for _time in range(10):
+            assert [text[0] for text in texts.at([*range(1, 120, 16)])] == ["b"] * 8
+        assert spill.bytes_read < 12_000_000
+        with pytest.raises(Refusal, match=r"^unreadable_file$"):
+            texts.at([128])
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+def test_texts_of_blocks_of_any_length(tmp_path: Path, count: int) -> None:
+    lengths = [1, 500, 9_000, 0, 30]
+    made = [f"{number}ครั้ง" * lengths[number % 5] for number in range(count)]
+    rows = "".join(in_a_cell(f"<v>{count - number}</v>", ' t="s"', number) for number in range(1, count + 1))
+    path = packed(tmp_path / "a.xlsx", parts(rows, "".join(f"<si><t>{text}</t></si>" for text in made)))
+    assert read(path) == [[text] for text in reversed(made) if text]
+
+
+def test_a_sheet_of_endless_references_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(in_a_cell("<v>0</v>", ' t="s"', number) for number in range(1, 5_001))
+    path = packed(tmp_path / "a.xlsx", parts(rows, f"<si><t>{'x' * 1_000}</t></si>"))
+    assert len(read(path)) == 5_000
+    monkeypatch.setattr(workbook_texts, "MOST_ALTOGETHER", 4_999_999)
+    with pytest.raises(Refusal, match=r"^too_large$"):
+        read(path)
+
+
 def test_texts_that_have_got_lost_are_no_fault_of_the_file(tmp_path: Path) -> None:
     pieces = iter([str(parts("", "<si><t>a</t></si>" * 100)["xl/sharedStrings.xml"]).encode()])
     with (tmp_path / "spill").open("w+b", buffering=0) as spill:
@@ -219,6 +268,20 @@ def test_a_package_of_too_many_files_is_refused_before_they_are_counted(tmp_path
         finally:
             tracemalloc.stop()
         assert peak < 4 * 1024 * 1024
+
+
+def test_a_file_that_begins_beyond_any_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.xlsx", {"[Content_Types].xml": "<Types/>"})
+    content = path.read_bytes()
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry, last = bytearray(content[start:end]), bytearray(content[end:])
+    # In the 64 bits that stand behind the name when 32 are too few.
+    place = struct.pack("<HHQ", 1, 8, 2**63 + 5)
+    entry[30:32], entry[42:46] = struct.pack("<H", len(place)), b"\xff" * 4
+    last[12:16] = struct.pack("<L", len(entry + place))
+    path.write_bytes(content[:start] + entry + place + last)
+    with pytest.raises(Refusal, match=r"^unreadable_file$"):
+        sheets.recognise(path, path.name)
 
 
 def test_a_package_of_many_files_is_read(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, insert, select, update
@@ -21,6 +23,7 @@ from tearline.pools.model import CodeFile, CodeFilePart, CodePool, PartnerCode, 
 from tearline.pools.reads import files as files_of
 from tearline.pools.reads import find_codes, pool, pool_of_offer, pools
 from tests.pools.support import ACTOR, RULE, bring, code_number, make_pool, pieces, staff, upload
+from tests.pools.workbooks import packed, parts
 from tests.worlds import NOW, offer_row
 
 pytestmark = pytest.mark.anyio
@@ -273,6 +276,43 @@ async def test_a_preview_suggests_and_takes_orders(database: Database) -> None:
         assert set(narrow.problems) == {"exponent"}
         with pytest.raises(Refusal, match="invalid"):
             await preview(connection, ACTOR, file_id, rule=CodeRule(3, 2))
+
+
+async def test_a_preview_keeps_no_more_of_a_row_than_it_shows(database: Database, tmp_path: Path) -> None:
+    world = await make_pool(database)
+    cells = "".join(f'<c r="{column}{{0}}" t="s"><v>{{1}}</v></c>' for column in "BCDEF")
+    # Few rows are in memory at a time, for each is long.
+    codes = "".join(f"<si><t>{code_number(number)}{' ' * 400}</t></si>" for number in range(1_001))
+    texts = codes + "".join(f"<si><t>{number:02d}{'x' * 20_000}</t></si>" for number in range(64))
+    rows = "".join(
+        f'<row r="{number}" x="{"x" * 5_000}"><c r="A{number}" t="s"><v>{number - 1}</v></c>'
+        f"{cells.format(number, 1_001 + number % 64)}</row>"
+        for number in range(1, 1_002)
+    )
+    content = packed(tmp_path / "a.xlsx", parts(rows, texts)).read_bytes()
+    file_id = await upload(database, world.pool_id, content, "a.xlsx")
+    async with database.connection() as connection:
+        seen = await preview(connection, ACTOR, file_id)
+        tracemalloc.start()
+        try:
+            asked = await preview(connection, ACTOR, file_id, column=5)
+            _now, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (seen.column, seen.problems, seen.rule) == (0, {}, RULE)
+    assert seen.rows[1] == [code_number(1), *[f"02{'x' * 98}"] * 5]
+    assert asked.problems == {"too_long": 1_000}
+    assert peak < 24 * 1024 * 1024
+
+
+async def test_a_preview_of_a_column_that_is_not_shown(database: Database) -> None:
+    world = await make_pool(database)
+    lines = [",".join([*["x"] * 70, f"{' ' * 200}{code_number(number)}"]) for number in range(5)]
+    file_id = await upload(database, world.pool_id, "\n".join(lines))
+    async with database.connection() as connection:
+        seen = await preview(connection, ACTOR, file_id, column=70)
+        assert (seen.column, seen.learned, seen.problems, len(seen.rows[0])) == (70, RULE, {}, 50)
+        assert (await preview(connection, ACTOR, file_id, column=71)).problems == {"empty": 5}
 
 
 @pytest.mark.parametrize(

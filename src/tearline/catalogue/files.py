@@ -115,7 +115,14 @@ class FileOutcome:
 
 @dataclass(slots=True)
 class _Read:
-    """What was read of a file: the items, the key and the number of each, and the rows that are none."""
+    """What was read of a file.
+
+    Attributes:
+        items: of the rows in which nothing is wrong.
+        numbers: of those rows, in the same order.
+        refused: the other rows, or the heading.
+        rows: how many there are, without the heading.
+    """
 
     items: list[Item] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)

@@ -268,12 +268,18 @@ def _look(
     imported_before: datetime | None,
 ) -> FilePreview:
     form = sheets.recognise(path, file.name)
-    sample = list(islice(sheets.rows(path, form), SAMPLE_ROWS + 1))
+    sample: list[list[str]] = []
+    codes: list[str] = []
+    for row in islice(sheets.rows(path, form), SAMPLE_ROWS + 1):
+        # Whole rows can be a megabyte each.
+        sample.append([_cut(cell) for cell in row[:MOST_COLUMNS]])
+        if column is not None:
+            codes.append(_cut(row[column]) if len(row) > column else "")
     if not sample:
         raise Refusal("unreadable_file")
     if column is None:
         column = _suggested_column(sample)
-    codes = [row[column] if len(row) > column else "" for row in sample]
+        codes = [row[column] if len(row) > column else "" for row in sample]
     # Learned without the first row, which may be a heading, unless it is all there is.
     learned = learn_rule(_texts(codes[1:]) or _texts(codes[:1]))
     if has_heading is None:
@@ -329,6 +335,12 @@ def shown(text: str) -> str:
     """A text of a file, short enough and fit to be stored and shown."""
     cut = text[:_LONGEST_CELL]
     return cut if cut.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in cut)
+
+
+def _cut(cell: str) -> str:
+    """A cell of the sample: no longer than it is shown, which is still too long for a code."""
+    is_short = len(cell) <= _LONGEST_CELL or isinstance(cell, sheets.Spoilt)
+    return cell if is_short else tidied(cell)[:_LONGEST_CELL]
 
 
 def _texts(cells: Iterable[str]) -> list[str]:

@@ -28,6 +28,7 @@ _SAMPLE_CHARACTERS = 16 * 1024
 _SAMPLE_BYTES = 16 * 1024
 _LONGEST_LINE = 1024 * 1024
 _PIECE_CHARACTERS = 64 * 1024
+# Some 32,000 characters in each row.
 _MOST_PIECES_IN_BATCH = 256
 _DELIMITERS = ",;\t|"
 # Few enough that a batch is gone before the garbage collector has looked at it twice.
@@ -109,7 +110,8 @@ def rows(path: Path, form: Form) -> Iterator[list[str]]:
     """The rows that have something in them, as their cells' texts; cells that aren't text are ``Spoilt``.
 
     Raises:
-        Refusal: ``unreadable_file`` when the file turns out to be broken further on.
+        Refusal: ``unreadable_file`` when the file turns out to be broken further on; ``too_large`` when its cells
+            refer to too much text.
     """
     for _number, row in numbered_rows(path, form):
         yield row
@@ -288,13 +290,13 @@ def _delimiter_of(sample: str) -> str | None:
     found: dict[str, tuple[float, int]] = {}
     for delimiter in _DELIMITERS:
         try:
-            widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+            rows = list(csv.reader(lines, delimiter=delimiter))
         except csv.Error:
             continue
-        (width, count), *_ = widths.most_common(1) or [(0, 0)]
-        if width > 1 and count >= _SHARE_OF_ONE_WIDTH * widths.total():
-            found[delimiter] = count / widths.total(), width
-    # A comma in each text may part most lines, too; what parts them all does so on purpose.
+        (width, count), *_ = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+        if width > 1 and count >= _SHARE_OF_ONE_WIDTH * len(rows):
+            found[delimiter] = count / len(rows), -sum(len(row[0]) for row in rows)
+    # A comma in each text parts most lines, too, but not the heading. If it does, it comes later than what parts cells.
     return max(found, key=found.__getitem__, default=None)
 
 

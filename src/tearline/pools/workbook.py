@@ -34,6 +34,7 @@ PACKAGE_ERRORS = (
     NotImplementedError,
     EOFError,
     OSError,
+    OverflowError,
     ValueError,
 )
 """What ``zipfile`` raises over a package that is broken, encrypted or packed in another way."""
@@ -117,7 +118,7 @@ def batches(path: Path) -> Iterator[tuple[list[int], list[list[Any]]]]:
 
     Raises:
         Refusal: ``unreadable_file`` when it is no workbook, has no such sheet, is broken, or has a row or a text
-            longer than any that spreadsheet programs write.
+            longer than any that spreadsheet programs write; ``too_large`` when its cells refer to too much text.
     """
     try:
         archive = zipfile.ZipFile(path)

@@ -36,22 +36,18 @@ _NUMBER = re.compile(
 )
 
 
-def _plain_cell(group: str, number: str) -> str:
-    """A cell of a row of this number, ``group`` opening each group of the pattern.
-
-    The groups are the column's letters, the style, the kind, the value, whether its text keeps the space around it,
-    and its text.
-    """
+def _plain_cell(number: str) -> str:
+    """A cell of a row of this number."""
     return (
-        rf'<P:c r="{group}[A-Z]{{1,3}}){number}"(?: s="{group}[0-9]{{1,9}})")?(?: t="{group}[A-Za-z]+)")?(?:/>|>'
-        rf"(?:<P:f{PLAIN_ATTRIBUTES}(?:/>|>[^<&]*</P:f>))?"
-        rf"(?:<P:v>{group}{PLAIN_TEXT}+)</P:v>|"
-        rf'<P:is><P:t{group} xml:space="preserve")?>{group}{PLAIN_TEXT}+)</P:t></P:is>)</P:c>)'
+        rf'<P:c r="(?P<letters>[A-Z]{{1,3}}){number}"(?: s="(?P<style>[0-9]{{1,9}})")?(?: t="(?P<kind>[A-Za-z]+)")?'
+        rf"(?:/>|>(?:<P:f{PLAIN_ATTRIBUTES}(?:/>|>[^<&]*</P:f>))?"
+        rf"(?:<P:v>(?P<text>{PLAIN_TEXT}+)</P:v>|"
+        rf'<P:is><P:t(?P<is_space_kept> xml:space="preserve")?>(?P<inline>{PLAIN_TEXT}+)</P:t></P:is>)</P:c>)'
     )
 
 
-_PLAIN_CELL = _plain_cell("(", "([0-9]+)")
-_CELL_OF_ROW = _plain_cell("(?:", r"\1")
+_PLAIN_CELL = _plain_cell("(?P<number>[0-9]+)")
+_CELL_OF_ROW = re.sub(r"\(\?P<\w+>", "(?:", _plain_cell(r"\1"))
 _ROW = rf'<P:row r="([0-9]{{1,7}})"{PLAIN_ATTRIBUTES}'
 _ONE_CELL = rf'{_ROW}><P:c r="([A-Z]{{1,3}})\1"(?: s="[0-9]{{1,9}}")?'
 _ROW_OF_ONE_TEXT_IN_TABLE = rf'{_ONE_CELL} t="s"><P:v>([0-9]{{1,9}})</P:v></P:c></P:row>'

@@ -55,7 +55,7 @@ from tearline.web.api.support import (
 from tearline.web.code_imports import begin_import
 from tearline.web.services import Services
 
-_FILE_PROBLEMS = problems("file_not_ready", "unreadable_file")
+_FILE_PROBLEMS = problems("file_not_ready", "too_large", "unreadable_file")
 FileName = Annotated[
     str, QueryParameter(name="name", description="What the file is called.", min_length=1, max_length=200)
 ]
