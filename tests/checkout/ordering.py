@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert
 
-from tearline.checkout.actions import cancel_order, pay_order, place_order, refund_order
+from tearline.checkout.actions import cancel_order, pay_order, place_order
 from tearline.checkout.quoting import PricedCart, quote_cart
 from tearline.checkout.reads import OrderView, order_by_number
+from tearline.checkout.refunding import refund_order
 from tearline.checkout.requests import CartRequest
 from tearline.core.refunds import EVERYTHING, Wish
 from tearline.core.refusal import Refusal

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tearline.checkout.actions import pay_order, place_order, refund_order
+from tearline.checkout.actions import pay_order, place_order
 from tearline.checkout.entries import adjust
+from tearline.checkout.refunding import refund_order
 from tearline.core.refunds import EVERYTHING, Wish
 from tearline.core.roles import SYSTEM
 from tearline.db import Database, transaction

@@ -30,8 +30,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, text
 
-from tearline.checkout.actions import HOLD_LASTS, cancel_order, pay_order, place_order, refund_order
+from tearline.checkout.actions import HOLD_LASTS, cancel_order, pay_order, place_order
 from tearline.checkout.model import CartOrder
+from tearline.checkout.refunding import refund_order
 from tearline.core.refunds import Wish
 from tearline.core.refusal import Refusal
 from tearline.core.roles import SYSTEM

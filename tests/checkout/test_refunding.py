@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tearline.checkout.actions import refund_order
 from tearline.checkout.reads import orders_list
+from tearline.checkout.refunding import refund_order
 from tearline.core.refunds import EVERYTHING, Wish
 from tearline.core.roles import SYSTEM
 from tearline.db import transaction

@@ -15,8 +15,9 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
 from tearline.checkout import statement_files
-from tearline.checkout.actions import pay_order, place_order, refund_order
+from tearline.checkout.actions import pay_order, place_order
 from tearline.checkout.entries import adjust
+from tearline.checkout.refunding import refund_order
 from tearline.checkout.statement_files import overview_file, settlement_file
 from tearline.checkout.statements import (
     Borne,

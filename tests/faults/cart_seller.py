@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from tearline.checkout.actions import cancel_order, pay_order, place_order, refund_order
+from tearline.checkout.actions import cancel_order, pay_order, place_order
 from tearline.checkout.offers import OfferBook
+from tearline.checkout.refunding import refund_order
 from tearline.checkout.requests import CartRequest, LineRequest
 from tearline.core.refunds import Wish
 from tearline.core.refusal import Refusal

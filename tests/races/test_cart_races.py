@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from tearline.checkout import actions
-from tearline.checkout.actions import cancel_order, pay_order, place_order, refund_order
+from tearline.checkout import actions, refunding
+from tearline.checkout.actions import cancel_order, pay_order, place_order
 from tearline.checkout.model import CartOrder, CartOrderLookup
+from tearline.checkout.refunding import refund_order
 from tearline.core.codes import display
 from tearline.core.refunds import Wish
 from tearline.core.refusal import Refusal
@@ -65,6 +66,7 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actions, "load", slow_load)
     monkeypatch.setattr(actions, "_lock_member", lock_nobody)
     monkeypatch.setattr(actions, "lock_order", look_at_order)
+    monkeypatch.setattr(refunding, "lock_order", look_at_order)
 
 
 async def drop_constraints(database: Database) -> None:

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from python_calamine import CalamineWorkbook
 
-from tearline.checkout.actions import pay_order, place_order, refund_order
+from tearline.checkout.actions import pay_order, place_order
 from tearline.checkout.offers import OfferBook
+from tearline.checkout.refunding import refund_order
 from tearline.checkout.requests import CartRequest, LineRequest
 from tearline.core.refunds import Wish
 from tearline.core.roles import SYSTEM

@@ -14,9 +14,10 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import select
 
-from tearline.checkout.actions import cancel_order, pay_order, place_order, refund_order
+from tearline.checkout.actions import cancel_order, pay_order, place_order
 from tearline.checkout.entries import adjust
 from tearline.checkout.model import CartRefund, SettlementEntry
+from tearline.checkout.refunding import refund_order
 from tearline.core.refunds import Wish
 from tearline.core.roles import SYSTEM
 from tearline.db import Database, transaction

@@ -1,4 +1,4 @@
-"""Ordering a cart, paying, cancelling and refunding it. Each is one transaction that decides under the order's lock."""
+"""Ordering a cart, paying and cancelling it. Each is one transaction that decides under the order's lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tearline.checkout.entries import write_entries
 from tearline.checkout.loading import is_first_order, load
-from tearline.checkout.model import GUEST, CartOrder, CartOrderCoupon, CartOrderLookup, CartRefund
+from tearline.checkout.model import GUEST, CartOrder, CartOrderCoupon, CartOrderLookup
 from tearline.checkout.offers import OfferBook
 from tearline.checkout.quoting import PricedCart, priced
 from tearline.checkout.requests import CartRequest, check
@@ -22,23 +22,17 @@ from tearline.checkout.stored import (
     fingerprint_of,
     order_from,
     order_json,
-    refund_from,
-    refund_json,
-    remaining_from,
     remaining_json,
 )
 from tearline.core.codes import normalise
-from tearline.core.orders import FrozenOrder, freeze
-from tearline.core.redemption import No
-from tearline.core.refunds import Refund, Remaining, Wish, coupon_outcome, refund
+from tearline.core.orders import freeze
+from tearline.core.refunds import Remaining
 from tearline.core.refusal import Refusal
 from tearline.core.roles import Actor
 from tearline.core.sales import NUMBER_LENGTH, order_number
-from tearline.core.settlement import payment_entries, refund_entries
+from tearline.core.settlement import payment_entries
 from tearline.core.texts import check_text
 from tearline.coupons.for_orders import (
-    GivenBack,
-    give_back,
     hold_for_order,
     locked_coupons,
     redeem_for_order,
@@ -47,13 +41,10 @@ from tearline.coupons.for_orders import (
 from tearline.db import new_id
 from tearline.i18n import _
 from tearline.members.model import Member
-from tearline.merchants.audit import record_audit
-from tearline.offers.model import Offer
 
 HOLD_LASTS = timedelta(minutes=15)
 LONGEST_HOLD = timedelta(hours=2)
 COLLECTORS = ("platform", "merchant")
-LONGEST_REASON = 500
 _LONGEST_REFERENCE = 200
 
 
@@ -263,7 +254,7 @@ async def pay_order(
         await _lock_member(tx, order.member_id)
         if not await is_first_order(tx, order.member_id, now):
             raise Refusal("first_order_only")
-    used = await _coupons_of(tx, order)
+    used = await coupons_of_order(tx, order)
     coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used], now)
     holds = {row.coupon_id: row.hold_id for row in used}
     for coupon in coupons:
@@ -282,9 +273,9 @@ async def pay_order(
         now,
     )
     for coupon_id, redemption_id in redemptions.items():
-        await tx.execute(_coupon_of(order, coupon_id).values(redemption_id=redemption_id))
+        await tx.execute(coupon_of_order(order, coupon_id).values(redemption_id=redemption_id))
     await tx.execute(
-        _changed(order).values(
+        changed_order(order).values(
             state="paid", paid_at=now, collected_by=collected_by, payment_reference=payment_reference
         )
     )
@@ -304,157 +295,12 @@ async def cancel_order(tx: AsyncConnection, actor: Actor, number: str, now: date
         raise Refusal("order_paid")
     if order.state == "cancelled":
         return
-    used = await _coupons_of(tx, order)
+    used = await coupons_of_order(tx, order)
     coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used], now)
     holds = {row.coupon_id: row.hold_id for row in used}
     # What somebody else has taken meanwhile, after the order's time, is not ours to open.
     await release_from_order(tx, [one for one in coupons if one.hold_id == holds[one.id]], now)
-    await tx.execute(_changed(order).values(state="cancelled", cancelled_at=now))
-
-
-async def refund_order(
-    tx: AsyncConnection,
-    actor: Actor,
-    number: str,
-    wish: Wish,
-    now: datetime,
-    *,
-    reason: str | None = None,
-    idempotency_key: str | None = None,
-) -> UUID:
-    """Refund units of a paid order, by what they cost then; answers the refund's id.
-
-    Who refunds pays the money back at its payment provider; what platform and merchants bore is booked back here, and
-    coupons become what their offers say.
-
-    Args:
-        idempotency_key: of the order: the same again gets the refund that was made with it.
-
-    Raises:
-        Refusal: ``not_found``, ``order_not_paid``, ``nothing_to_refund``, ``refund_too_large``, ``invalid``,
-            ``idempotency_key_reused``.
-    """
-    if reason is not None and (problem := check_text(reason, maximum=LONGEST_REASON)):
-        raise Refusal("invalid", fields={"reason": problem})
-    if not (wish.everything or wish.parcels or any(wish.lines.values())):
-        raise Refusal("invalid", fields={"lines": _("Say what is given back.")})
-    order = await lock_order(tx, actor, number)
-    frozen = order_from(order.priced)
-    if idempotency_key is not None:
-        earlier = await _earlier_refund(tx, order, frozen, idempotency_key, wish)
-        if earlier is not None:
-            return earlier
-    if order.state != "paid":
-        raise Refusal("order_not_paid")
-    outcome = refund(frozen, remaining_from(order.remaining), wish)
-    if isinstance(outcome, No):
-        details: dict[str, Any] = dict(outcome.details)
-        raise Refusal(outcome.reason, **details)
-    made, left = outcome
-    id_ = new_id()
-    await tx.execute(
-        insert(CartRefund).values(
-            member_id=order.member_id,
-            order_id=order.id,
-            id=id_,
-            amount=made.amount,
-            points=made.points,
-            tax=made.tax,
-            returned=refund_json(made),
-            reason=reason,
-            by_name=actor.name,
-            idempotency_key=idempotency_key,
-            created_at=now,
-        )
-    )
-    await tx.execute(
-        _changed(order).values(remaining=remaining_json(left), refunded=order.refunded + made.amount)
-    )
-    await write_entries(
-        tx,
-        refund_entries(frozen, made),
-        order,
-        kind="refund",
-        collected_by=order.collected_by,
-        refund_id=id_,
-        now=now,
-    )
-    await _return_coupons(tx, order, frozen, made, id_, reason, now)
-    await record_audit(
-        tx, actor, "cart_order.refunded", "cart_order", order.id, None,
-        {"number": order.number, "amount": made.amount, "currency": order.currency, "reason": reason}, now,
-        merchant_id=order.merchant_id,
-    )  # fmt: skip
-    return id_
-
-
-async def _earlier_refund(
-    tx: AsyncConnection, order: Row[Any], frozen: FrozenOrder, key: str, wish: Wish
-) -> UUID | None:
-    row = (
-        await tx.execute(
-            select(CartRefund.id, CartRefund.returned).where(
-                CartRefund.member_id == order.member_id,
-                CartRefund.order_id == order.id,
-                CartRefund.idempotency_key == key,
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    made = refund_from(row.returned)
-    lines = {frozen.lines[part.position].key: part.quantity for part in made.lines if part.quantity}
-    parcels = {frozen.parcels[part.position].merchant_id for part in made.parcels if part.quantity}
-    # Once everything was asked for, nothing is left, and there is nothing else to compare with.
-    is_same = (
-        remaining_from(order.remaining).is_empty
-        if wish.everything
-        else lines == {name: count for name, count in wish.lines.items() if count}
-        and parcels == {*wish.parcels}
-    )
-    if not is_same:
-        raise Refusal("idempotency_key_reused")
-    found: UUID = row.id
-    return found
-
-
-async def _return_coupons(
-    tx: AsyncConnection,
-    order: Row[Any],
-    frozen: FrozenOrder,
-    made: Refund,
-    refund_id: UUID,
-    reason: str | None,
-    now: datetime,
-) -> None:
-    """Coupons whose whole discount is undone become what their offers say."""
-    undone = {frozen.rights[place].key: frozen.rights[place] for place in made.undone}
-    used = {
-        str(row.coupon_id): row
-        for row in await _coupons_of(tx, order)
-        if str(row.coupon_id) in undone and row.outcome is None
-    }
-    coupons = await locked_coupons(tx, [(row.holder_id, row.coupon_id) for row in used.values()], now)
-    zones = await _time_zones(tx, [coupon.offer_id for coupon in coupons])
-    returned = []
-    for coupon in coupons:
-        rules = undone[str(coupon.id)].rules
-        outcome, valid_until = coupon_outcome(
-            rules, coupon.valid_until, now, time_zone=zones[coupon.offer_id]
-        )
-        if coupon.state != "redeemed":
-            # Cancelled meanwhile, by the operator: nothing brings it back.
-            outcome = "forfeited"
-        if outcome != "forfeited":
-            redemption_id = used[str(coupon.id)].redemption_id
-            returned.append(GivenBack(coupon, redemption_id, valid_until or coupon.valid_until))
-        await tx.execute(_coupon_of(order, coupon.id).values(outcome=outcome))
-    await give_back(tx, returned, refund_id, reason, now)
-
-
-async def _time_zones(tx: AsyncConnection, offer_ids: Sequence[UUID]) -> dict[UUID, str]:
-    rows = await tx.execute(select(Offer.id, Offer.time_zone).where(Offer.id.in_(offer_ids)))
-    return {row.id: row.time_zone for row in rows}
+    await tx.execute(changed_order(order).values(state="cancelled", cancelled_at=now))
 
 
 async def lock_order(tx: AsyncConnection, actor: Actor, number: str) -> Row[Any]:
@@ -483,7 +329,8 @@ async def lock_order(tx: AsyncConnection, actor: Actor, number: str) -> Row[Any]
     return order
 
 
-async def _coupons_of(tx: AsyncConnection, order: Row[Any]) -> Sequence[Row[Any]]:
+async def coupons_of_order(tx: AsyncConnection, order: Row[Any]) -> Sequence[Row[Any]]:
+    """The coupons that an order holds or has used: what it keeps of each."""
     rows = await tx.execute(
         select(CartOrderCoupon.__table__).where(
             CartOrderCoupon.member_id == order.member_id, CartOrderCoupon.order_id == order.id
@@ -492,7 +339,8 @@ async def _coupons_of(tx: AsyncConnection, order: Row[Any]) -> Sequence[Row[Any]
     return rows.all()
 
 
-def _coupon_of(order: Row[Any], coupon_id: UUID) -> Any:
+def coupon_of_order(order: Row[Any], coupon_id: UUID) -> Any:
+    """The statement that changes what an order keeps of one of its coupons, its values still to be said."""
     return update(CartOrderCoupon).where(
         CartOrderCoupon.member_id == order.member_id,
         CartOrderCoupon.order_id == order.id,
@@ -500,5 +348,6 @@ def _coupon_of(order: Row[Any], coupon_id: UUID) -> Any:
     )
 
 
-def _changed(order: Row[Any]) -> Any:
+def changed_order(order: Row[Any]) -> Any:
+    """The statement that changes an order, its values still to be said."""
     return update(CartOrder).where(CartOrder.member_id == order.member_id, CartOrder.id == order.id)

@@ -15,9 +15,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.checkout.actions import cancel_order, pay_order, place_order, refund_order
+from tearline.checkout.actions import cancel_order, pay_order, place_order
 from tearline.checkout.entries import adjust
 from tearline.checkout.offers import OfferBook
+from tearline.checkout.refunding import refund_order
 from tearline.checkout.requests import CartRequest, LineRequest, ParcelRequest
 from tearline.cli.demo.definitions import Made, Report
 from tearline.cli.demo.people import Person

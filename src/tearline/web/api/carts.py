@@ -12,7 +12,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.checkout import actions, reads
+from tearline.checkout import actions, reads, refunding
 from tearline.checkout.loading import Loaded
 from tearline.checkout.model import CartOrder
 from tearline.checkout.quoting import PricedCart, qualify_cart, quote_cart
@@ -278,7 +278,7 @@ async def create_refund(
     async def work(tx: AsyncConnection) -> RefundAnswer:
         now = services.now()
         wish = Wish({line.key: line.quantity for line in data.lines}, tuple(data.shipping), data.everything)
-        refund_id = await actions.refund_order(tx, actor, number, wish, now, reason=data.reason)
+        refund_id = await refunding.refund_order(tx, actor, number, wish, now, reason=data.reason)
         order = await reads.order_with_refund(tx, actor, number, refund_id, now)
         return refund_answer(order, order.refunds[0])
 

@@ -10,9 +10,9 @@ from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tearline.checkout.actions import LONGEST_REASON, refund_order
 from tearline.checkout.model import CartRefund
 from tearline.checkout.reads import OrderView
+from tearline.checkout.refunding import LONGEST_REASON, refund_order
 from tearline.core.redemption import No
 from tearline.core.refunds import Refund, Wish, refund
 from tearline.core.refusal import Refusal

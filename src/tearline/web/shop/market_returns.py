@@ -13,8 +13,8 @@ from litestar.response import Redirect
 from markupsafe import Markup
 
 from tearline.catalogue.shelf import ShelfProduct
-from tearline.checkout.actions import refund_order
 from tearline.checkout.reads import OrderView
+from tearline.checkout.refunding import refund_order
 from tearline.core.redemption import No
 from tearline.core.refunds import Refund, Wish, refund
 from tearline.core.refusal import Refusal
