@@ -42,6 +42,8 @@ THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 LOCALES = frozenset(("auto", "en", "en-GB", "th", "zh", "zh-HK", "zh-TW"))
 """Of those that there are."""
 _HALF_AN_HOUR, _DAY = 1800, 86_400
+_LONG_SECONDS = 1.5
+"""Long enough for a client whose machine is busy to have given up before."""
 
 
 class StripeServer:
@@ -128,15 +130,14 @@ class StripeServer:
         self.requests.append((request.method, request.path, form, key))
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "drop":
-            time.sleep(0.5)
+            time.sleep(_LONG_SECONDS)
             return Response(status=500)
         if isinstance(fault, int):
             return _error(fault, {429: "rate_limit"}.get(fault, "api_error"))
         with self._lock:
             answer = self._once(request, form, key)
         if fault == "late":
-            # Long enough for a client whose machine is busy to have given up before.
-            time.sleep(1.5)
+            time.sleep(_LONG_SECONDS)
         return answer
 
     def _once(self, request: Request, form: dict[str, str], key: str) -> Response:

@@ -74,6 +74,22 @@ async def test_a_refund_that_takes_days_is_looked_at_until_it_is_done(shop: Shop
     assert [one["status"] for one in shop.stripe.refunds.values()] == ["failed", "succeeded"]
 
 
+async def test_a_refund_that_stripe_will_not_tell_of_now_is_not_made_again(shop: Shop) -> None:
+    await shop.owed()
+    shop.stripe.refund_status = "pending"
+    assert await shop.pay_back() == 0
+    for fault in (429, 500, 503):
+        shop.stripe.faults = [fault] * 3
+        shop.later += timedelta(hours=6)
+        assert await shop.pay_back() == 0
+        shop.stripe.faults = []
+    (refund,) = shop.stripe.refunds.values()
+    refund["status"] = "succeeded"
+    shop.later += timedelta(hours=6)
+    assert await shop.pay_back() == 1
+    assert shop.stripe.count("POST", "/v1/refunds") == 1
+
+
 async def test_a_refund_that_a_bank_sends_back_is_made_again(shop: Shop) -> None:
     await shop.owed()
     assert await shop.pay_back() == 1

@@ -176,7 +176,11 @@ class StripeCheckout:
 
     async def look_refund(self, refund_reference: str) -> Refund:
         """How a refund stands that was not final."""
-        made = await self._answer(self._client.v1.refunds.retrieve_async(refund_reference))
+        try:
+            made = await self._answer(self._client.v1.refunds.retrieve_async(refund_reference))
+        except PaymentFailure as failure:
+            # Not to be told how a refund stands is not to be told that it has failed.
+            raise PaymentFailure(failure.detail, is_in_doubt=True) from None
         return _refund_of(made.id, made.status)
 
     def news(self, headers: Mapping[str, str], body: bytes, now: datetime) -> News:
