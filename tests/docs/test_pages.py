@@ -199,7 +199,7 @@ def actions() -> Iterator[tuple[str, str]]:
 
 
 # Parts of other actions, whose row names what they are part of.
-_PIECES = {"open_session", "count_failure"}
+_PIECES = {"open_session", "count_failure", "coupons_of_order"}
 
 
 def test_every_action_that_writes_has_its_row_in_locking() -> None:
