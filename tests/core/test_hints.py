@@ -138,6 +138,20 @@ def test_a_minimum_after_earlier_layers_is_of_what_they_leave() -> None:
     assert hinted(cart(A_BOWL), *at_list) == [("b", 1_000, 700, 0)], "a tenth of 60 and 10"
 
 
+def test_a_step_below_the_list_prices_may_be_near_after_earlier_layers() -> None:
+    """20 off leave 60: the step at 70 is nearer than the one at 200, and than any other coupon's."""
+    steps = AmountOff(100, (Step(7_000, 900), Step(20_000, 1_000)))
+    some = [right("a", AmountOff(2_000), NOODLES), right("b", steps, rules=LEFT)]
+    assert hinted(cart(A_BOWL), *some) == [("b", 1_000, 900, 100)]
+    far = [
+        right(f"{number}", AmountOff(50), minimum_spend=9_500, rules=CartRules(stacking_group=f"{number}"))
+        for number in range(5)
+    ]
+    assert hinted(cart(A_BOWL), *some, *far)[0] == ("b", 1_000, 900, 100)
+    alone = right("b", AmountOff(100, (Step(7_000, 900),)), rules=LEFT)
+    assert hinted(cart(A_BOWL), some[0], alone) == [("b", 1_000, 900, 100)]
+
+
 def test_points_count_as_earlier_for_shipping_alone() -> None:
     of = cart(A_BOWL, parcels=(Parcel(NOODLES, 1_200),), points=500)
     some = [

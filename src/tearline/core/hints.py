@@ -154,12 +154,14 @@ def _by_distance(found: Iterable[Candidate]) -> list[tuple[int, Candidate]]:
     """Those that may have a threshold above what is spent with what is missing at the least, the nearest first."""
     some = []
     for candidate in found:
-        # What is left after earlier layers is no more than the list prices.
-        step = next(_steps(candidate.right, candidate.list_total), None)
-        if step is not None:
-            some.append((step - candidate.list_total, candidate))
-        elif candidate.right.rules.threshold_base == "after_earlier" and candidate.right.minimum_spend:
-            some.append((0, candidate))
+        right, spent = candidate.right, candidate.list_total
+        if right.rules.threshold_base == "list_price":
+            step = next(_steps(right, spent), None)
+            if step is not None:
+                some.append((step - spent, candidate))
+        else:
+            # What is left then is no more than the list prices, and may lie below any of its steps.
+            some.append((max(0, right.minimum_spend - spent), candidate))
     return sorted(some, key=lambda one: (one[0], _precedence(one[1].right)))
 
 
@@ -215,8 +217,7 @@ class _After:
     def left_with(self, candidate: Candidate, earlier: Sequence[Candidate], missing: int) -> int:
         """What the lines in a right's scope cost when its turn comes, where so much is added at list prices.
 
-        It is added beside the line that earlier rights lower most, such as by half: what is promised holds wherever
-        in the scope it is spent.
+        It is added beside the line that earlier rights lower most, such as by half.
         """
         lines, state = self._cart.lines, self.state(earlier, is_shipping=False)
         beside = min(
